@@ -1,0 +1,58 @@
+"""Threat models: where a perturbation may live, how to step in it and how to come back to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..spec import require
+
+
+@dataclass(frozen=True)
+class Linf:
+    """No pixel changes by more than ``eps`` (pixel scale [0, 1])."""
+
+    eps: float = 8 / 255
+
+    def __post_init__(self) -> None:
+        require(self, self.eps >= 0, "eps is at least 0")
+
+    def project(self, delta: Tensor) -> Tensor:
+        return delta.clamp(-self.eps, self.eps)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        return gradient.sign()
+
+    def sample(self, x: Tensor) -> Tensor:
+        return torch.empty_like(x).uniform_(-self.eps, self.eps)
+
+    def norm(self, delta: Tensor) -> Tensor:
+        return delta.flatten(1).abs().amax(1)
+
+
+@dataclass(frozen=True)
+class L2:
+    """The Euclidean norm of the change stays within ``eps``."""
+
+    eps: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self, self.eps >= 0, "eps is at least 0")
+
+    def project(self, delta: Tensor) -> Tensor:
+        return delta * (self.eps / self._norms(delta)).clamp_max(1)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        return gradient / self._norms(gradient)
+
+    def sample(self, x: Tensor) -> Tensor:
+        radius = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) ** (1 / x[0].numel())
+        return self.eps * radius * self.ascent(torch.randn_like(x))
+
+    def norm(self, delta: Tensor) -> Tensor:
+        return delta.flatten(1).norm(dim=1)
+
+    def _norms(self, delta: Tensor) -> Tensor:
+        return self.norm(delta).clamp_min(1e-12).view(-1, *[1] * (delta.ndim - 1))

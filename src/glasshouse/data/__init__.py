@@ -1,0 +1,23 @@
+"""Data sets, planted shortcuts and augmentation. ``__all__`` is their registry."""
+
+from .augment import CropFlip
+from .decoys import GreyDecoy, Planted, PositionDecoy
+from .digits import Digits
+from .folder import ImageFolder
+from .hub import Hub
+from .parquet import Parquet
+from .torchvision_sets import CIFAR10, CIFAR100, STL10
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "STL10",
+    "CropFlip",
+    "Digits",
+    "GreyDecoy",
+    "Hub",
+    "ImageFolder",
+    "Parquet",
+    "Planted",
+    "PositionDecoy",
+]

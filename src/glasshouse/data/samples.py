@@ -1,0 +1,172 @@
+"""Splits in memory, deterministic division into splits, and batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader
+
+from ..types import SPLITS, Batch, Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """A split held as bytes; a batch is cut out and scaled to [0, 1] at once.
+
+    Shape: pixels ``[N, 3, H, W]`` uint8, labels ``[N]`` int64, masks ``[N, H, W]`` bool or None.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Sequence[int]) -> Batch:
+        i = torch.as_tensor(index, dtype=torch.int64)
+        mask = None if self.masks is None else self.masks[i]
+        return Batch(self.pixels[i].float().div_(255), self.labels[i], mask, index=i)
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Some samples of a split, numbered anew from 0."""
+
+    samples: Samples
+    chosen: tuple[int, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.samples.classes
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: Sequence[int]) -> Batch:
+        positions = torch.as_tensor(index, dtype=torch.int64)
+        return self.samples[[self.chosen[i] for i in positions.tolist()]]._replace(index=positions)
+
+
+def at_most(samples: Samples, count: int, seed: int = 0) -> Samples:
+    """``count`` samples drawn without replacement, in order; all if ``count`` is 0 or more than there are."""
+    if count < 0:
+        raise ValueError(f"the number of samples is 0 (all) or more, not {count}")
+    if not 0 < count < len(samples):
+        return samples
+    return Subset(samples, tuple(limited(torch.arange(len(samples)), count, seed).tolist()))
+
+
+def batches(
+    samples: Samples,
+    size: int,
+    *,
+    device: str = "cpu",
+    shuffle: int | None = None,
+    workers: int = 0,
+    start: int = 0,
+) -> Iterator[Batch]:
+    """Batches on ``device``, in order or shuffled by a seed; the same seed gives the same order everywhere.
+
+    ``start`` skips that many batches without reading them.
+    """
+    order = range(len(samples)) if shuffle is None else permuted(len(samples), shuffle).tolist()
+    cut = list(BatchSampler(order, size, drop_last=False))[start:]
+    options: dict[str, Any] = {"multiprocessing_context": "fork"} if workers else {}
+    source: Any = samples  # torch's annotations know neither protocols nor lists of positions as a key
+    loader: DataLoader[Batch] = DataLoader(
+        source, batch_size=None, sampler=cut, num_workers=workers, **options
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*pin_memory.*")
+        for batch in loader:
+            yield Batch(*batch).to(device)
+
+
+def permuted(count: int, seed: int) -> Tensor:
+    """The numbers below ``count`` in the order of ``seed``."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def divide(count: int, split: str, shares: tuple[float, float, float], seed: int) -> Tensor:
+    """Positions of the samples of ``split`` when ``count`` samples are shuffled by ``seed`` and shared out.
+
+    Raises:
+        ValueError: on an unknown split.
+    """
+    return portion(permuted(count, seed), split, shares)
+
+
+def stratify(labels: Tensor, split: str, shares: tuple[float, float, float], seed: int) -> Tensor:
+    """Like :func:`divide`, with each class shared out alike; one sample of every class is for training.
+
+    Raises:
+        ValueError: on an unknown split.
+    """
+    order = permuted(len(labels), seed)
+    shuffled = labels[order]
+    by_class = shuffled.argsort(stable=True)
+    counts = shuffled.bincount()
+    starts = counts.cumsum(0) - counts
+    rank = torch.empty_like(order)
+    rank[by_class] = torch.arange(len(labels)) - starts[shuffled[by_class]]
+    place = torch.where(rank == 0, 0.0, (rank + 0.5) / counts[shuffled])
+    return portion(order[place.argsort(stable=True)], split, shares)
+
+
+def portion(order: Tensor, split: str, shares: tuple[float, float, float]) -> Tensor:
+    """The consecutive part of ``order`` that falls to ``split``, sorted."""
+    i = check_split(split)
+    ends = [round(len(order) * sum(shares[:k]) / sum(shares)) for k in range(4)]
+    return order[ends[i] : ends[i + 1]].sort().values
+
+
+def limited(chosen: Tensor, limit: int, seed: int) -> Tensor:
+    """At most ``limit`` of the positions (0: all), drawn by ``seed``, in order; a larger limit only adds."""
+    if not 0 < limit < len(chosen):
+        return chosen
+    return chosen[permuted(len(chosen), seed)[:limit]].sort().values
+
+
+def carve(count: int, split: str, validation: float, *, apart: bool, limit: int = 0, seed: int = 0) -> Tensor:
+    """Positions of ``split`` in what holds ``count`` samples: the test files, else the training files.
+
+    ``apart`` says that test has files of its own; without, it is carved out of training, like validation.
+
+    Raises:
+        ValueError: on an unknown split and where no sample is left for it.
+    """
+    own = apart and split == "test"
+    shares = (1.0 - validation, validation, 0.0) if apart else (1.0 - 2 * validation, validation, validation)
+    chosen = torch.arange(count) if own else divide(count, split, shares, seed)
+    return limited(occupied(chosen, split, count), limit, seed)
+
+
+def occupied(chosen: Tensor, split: str, count: int) -> Tensor:
+    """``chosen`` itself; ValueError if nothing was."""
+    if not len(chosen):
+        raise ValueError(
+            f"the split {split!r} is empty: its share of {count} images is none; enlarge its share"
+        )
+    return chosen
+
+
+def check_split(split: str) -> int:
+    """The position of ``split`` among the splits; ValueError if it is none of them."""
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; there are: {', '.join(SPLITS)}")
+    return SPLITS.index(split)
+
+
+def seeded(seed: int, *salt: int) -> torch.Generator:
+    """A generator of its own for every combination of numbers."""
+    value = seed
+    for number in salt:
+        value = (value * 1_000_003 + number + 1) % (2**63 - 25)
+    return torch.Generator().manual_seed(value)

@@ -1,0 +1,71 @@
+"""Context managers that borrow a model and give it back exactly as it was, also after an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluation mode; every module gets its own mode back. Parameters stay trainable."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield model.eval()
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluation mode and no parameter gradients."""
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        with evaluating(model):
+            yield model.requires_grad_(False)
+    finally:
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
+
+
+@contextmanager
+def borrowed(model: nn.Module, create_graph: bool) -> Iterator[nn.Module]:
+    """:func:`frozen`, or only :func:`evaluating` where gradients must reach the parameters."""
+    with evaluating(model) if create_graph else frozen(model):
+        yield model
+
+
+@contextmanager
+def tap(model: nn.Module, layer: str) -> Iterator[list[Tensor]]:
+    """Collect the outputs of ``layer`` (a dotted module name), still attached to the graph.
+
+    Downstream gets a clone, so that an in-place activation after ``layer`` cannot overwrite what was collected.
+
+    Raises:
+        ValueError: if the model has no such module.
+    """
+    modules = dict(model.named_modules())
+    if layer not in modules:
+        shown = [name for name in modules if name.count(".") < 2 and name]
+        raise ValueError(f"the model has no layer {layer!r}; it has, among others: {', '.join(shown[:40])}")
+    outputs: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        outputs.append(output)
+        return output.clone()
+
+    handle = modules[layer].register_forward_hook(keep)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def device_of(model: nn.Module) -> str:
+    """The device of the first parameter or buffer, ``"cpu"`` for a model without any."""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        return str(tensor.device)
+    return "cpu"

@@ -1,0 +1,28 @@
+"""The task loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..types import Batch
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy, averaged with ``batch.weight`` where the batch has one."""
+
+    weight: float = 1.0
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {"task": self.weight * weighted_cross_entropy(model(batch.x), batch)}
+
+
+def weighted_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """sum_i w_i CE_i / sum_i w_i; the plain mean without weights."""
+    if batch.weight is None:
+        return F.cross_entropy(logits, batch.y)
+    losses = F.cross_entropy(logits, batch.y, reduction="none")
+    return (batch.weight * losses).sum() / batch.weight.sum().clamp_min(1e-12)

@@ -1,0 +1,187 @@
+"""Text <-> component. The text of a component is its ``repr``; nothing is ever evaluated.
+
+``parse(repr(c), names) == c`` holds for every component, so that one text serves the command line, the recipe
+file, the cache key and the row of a report.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import operator
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from functools import cache
+from typing import Any
+
+_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+_CONSTANTS = {"inf": math.inf, "nan": math.nan}
+_LONGEST = 100_000  # characters: far above any recipe, far below what exhausts the parser
+
+
+def parse(text: str, names: Mapping[str, type]) -> Any:
+    """Build the component that ``text`` describes, e.g. ``PGD(ball=Linf(eps=8/255), steps=10)``.
+
+    A bare name is the component with its defaults: ``PGD`` is ``PGD()``.
+
+    Raises:
+        ValueError: on anything but literals, arithmetic on numbers and calls of known names, on an unknown field
+            and on a value of the wrong kind; the message names the thing and what is allowed.
+    """
+    if len(text) > _LONGEST:
+        raise ValueError(f"the text is {len(text)} characters long; at most {_LONGEST} are read")
+    try:
+        return _build(ast.parse(text.strip(), mode="eval").body, names)
+    except SyntaxError as error:
+        raise ValueError(f"cannot read {text!r}: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError("the text is nested too deeply") from None
+
+
+def _build(node: ast.expr, names: Mapping[str, type]) -> Any:
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() | None as value):
+            return value
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            return tuple(_build(element, names) for element in elements)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_number(_build(operand, names), node)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            a, b = (_number(_build(side, names), node) for side in (left, right))
+            try:
+                return _ARITHMETIC[type(op)](a, b)
+            except ZeroDivisionError:
+                raise ValueError(f"division by zero in {ast.unparse(node)!r}") from None
+        case ast.Name(id=name) if name in _CONSTANTS:
+            return _CONSTANTS[name]
+        case ast.Name(id=name):
+            return _make(name, {}, names)
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
+            return _make(name, {str(k.arg): _build(k.value, names) for k in keywords}, names)
+        case ast.Call(func=ast.Name(id=name)):
+            raise ValueError(f"{name}: give fields by name, as in {name}(field=value)")
+    raise ValueError(f"not a literal or a component: {ast.unparse(node)!r}")
+
+
+def _number(value: Any, node: ast.expr) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"arithmetic is for numbers only: {ast.unparse(node)!r}")
+    return value
+
+
+def _make(name: str, values: dict[str, Any], names: Mapping[str, type]) -> Any:
+    if name not in names:
+        raise ValueError(f"unknown component {name!r}; known: {', '.join(sorted(names))}")
+    cls = names[name]
+    known = {f.name: f for f in fields(cls)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(f"{name} has no field {unknown[0]!r}; it has: {', '.join(known) or 'none'}")
+    if missing := [k for k, f in known.items() if required(f) and k not in values]:
+        raise ValueError(f"{name} needs a value for {missing[0]!r}")
+    for key, value in values.items():
+        check(cls, key, value)
+    return cls(**values)
+
+
+def required(field: Field[Any]) -> bool:
+    """Whether a field has no default."""
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def override(component: Any, path: str, value: Any) -> Any:
+    """A copy with the field at the dotted ``path`` replaced; numbers index tuples.
+
+    ``override(recipe, "arms.0.objective.attack.steps", 20)``
+
+    Raises:
+        ValueError: if there is no such field, or the value is of the wrong kind.
+    """
+    head, _, rest = path.partition(".")
+    if isinstance(component, tuple):
+        if not head.isdecimal() or int(head) >= len(component):
+            raise ValueError(f"no element {head!r}; there are: {', '.join(map(str, range(len(component))))}")
+        i = int(head)
+        new = override(component[i], rest, value) if rest else value
+        return (*component[:i], new, *component[i + 1 :])
+    known = [f.name for f in fields(component)] if is_dataclass(component) else []
+    if head not in known:
+        raise ValueError(f"{type(component).__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
+    new = override(getattr(component, head), rest, value) if rest else value
+    check(type(component), head, new)
+    return replace(component, **{head: new})
+
+
+def check(cls: type, name: str, value: Any) -> None:
+    """Raise ValueError unless ``value`` fits the annotation of the field ``name`` of ``cls``."""
+    hint = _hints(cls)[name]
+    if not fits(value, hint):
+        raise ValueError(f"{cls.__name__}: field {name!r} takes {describe(hint)}, not {value!r}")
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is what the annotation ``hint`` says; a protocol asks for its methods, not for a base."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, a) for a in arguments)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return all(fits(v, arguments[0]) for v in value)
+        return len(value) == len(arguments) and all(map(fits, value, arguments))
+    if hint is Any:
+        return True
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if getattr(hint, "_is_protocol", False):
+        return is_dataclass(value) and conforms(type(value), hint)
+    return isinstance(value, hint)
+
+
+@cache
+def conforms(cls: type, protocol: type) -> bool:
+    """Whether a class has every method of a protocol, with as many positional parameters, named alike."""
+
+    def positional(function: Any) -> list[str]:
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        found = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+        return [p.name for p in found if p.default is inspect.Parameter.empty]
+
+    methods = [k for k, v in vars(protocol).items() if inspect.isfunction(v) and k not in ("__init__", "__subclasshook__")]
+    return all(
+        callable(getattr(cls, m, None)) and positional(getattr(cls, m)) == positional(getattr(protocol, m))
+        for m in methods
+    )
+
+
+def describe(hint: Any) -> str:
+    """An annotation in words: ``a number``, ``an Attack or None``."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(describe, arguments))
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return f"a tuple, each element {describe(arguments[0])}"
+    if origin is tuple:
+        return f"a tuple of {len(arguments)}: {', '.join(map(describe, arguments))}"
+    words = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", type(None): "None"}
+    if hint in words:
+        return words[hint]
+    return ("an " if hint.__name__[0] in "AEIO" else "a ") + hint.__name__
+
+
+def require(component: Any, condition: bool, rule: str) -> None:
+    """Raise ValueError ``"<component>: <rule>"`` unless ``condition``; for ``__post_init__``."""
+    if not condition:
+        raise ValueError(f"{component!r}: {rule}")

@@ -1,0 +1,127 @@
+"""The words that the whole library shares: what flows between components, and the shapes of the components.
+
+A component is a frozen dataclass that is called: hyper-parameters in the constructor, model and data in the
+call. Its ``repr`` is its configuration (see :mod:`glasshouse.spec`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+SPLITS = ("train", "validation", "test")
+
+
+class Batch(NamedTuple):
+    """What flows between stages; later stages fill in later fields."""
+
+    x: Tensor  # [B, C, H, W] float32 in [0, 1]
+    y: Tensor  # [B] int64; hierarchies: [B, levels]
+    mask: Tensor | None = None  # [B, H, W] bool, True where the evidence should be
+    attribution: Tensor | None = None  # [B, H, W] signed, unnormalised
+    weight: Tensor | None = None  # [B] float32, sample weight in the loss
+    index: Tensor | None = None  # [B] int64, position in the data set: the key of every per-sample result
+
+    def to(self, device: str | object) -> Batch:
+        """The same batch on another device."""
+        return Batch(*(None if t is None else t.to(device) for t in self))  # type: ignore[arg-type, call-overload]
+
+
+class Samples(Protocol):
+    """One split of a data set. ``samples[[3, 1, 4]]`` is a :class:`Batch` on the CPU."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Sequence[int]) -> Batch: ...
+
+
+class Data(Protocol):
+    """A data set: ``data("train")``, ``data("validation")``, ``data("test")``; the same each time."""
+
+    def __call__(self, split: str) -> Samples: ...
+
+
+class Architecture(Protocol):
+    """A network by name: ``architecture(classes=10)`` takes pixels in [0, 1] and returns logits."""
+
+    def __call__(self, classes: int) -> nn.Module: ...
+
+
+class Segmenter(Protocol):
+    """Superpixels: ``[B, C, H, W]`` in [0, 1] -> ``[B, H, W]`` int64, each image numbered from 0 without gaps."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
+class Fill(Protocol):
+    """What stands where a superpixel is switched off: x and its segments -> ``[B, C, H, W]`` in [0, 1]."""
+
+    def __call__(self, x: Tensor, segments: Tensor) -> Tensor: ...
+
+
+class Explainer(Protocol):
+    """Attribution ``[B, H, W]``, signed and unnormalised, of the logit or probability of ``target`` ``[B]``."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False
+    ) -> Tensor: ...
+
+
+class Ball(Protocol):
+    """A threat model: where a perturbation may live, how to step in it and how to come back to it."""
+
+    @property
+    def eps(self) -> float: ...
+
+    def project(self, delta: Tensor) -> Tensor: ...
+
+    def ascent(self, gradient: Tensor) -> Tensor: ...
+
+    def sample(self, x: Tensor) -> Tensor: ...
+
+    def norm(self, delta: Tensor) -> Tensor: ...
+
+
+class Attack(Protocol):
+    """``x_adv`` like ``x``: in the ball around ``x``, in [0, 1], detached."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor: ...
+
+
+class Region(Protocol):
+    """Where something may happen: ``[B, H, W]`` bool."""
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor: ...
+
+
+class Objective(Protocol):
+    """Weighted scalar terms by name; the loss is their sum."""
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]: ...
+
+
+class Metric(Protocol):
+    """One value per sample, ``[B]``; means, intervals and tests come later."""
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor: ...
+
+
+class Augmentation(Protocol):
+    """A random change of training images that moves masks and attributions along."""
+
+    def __call__(self, batch: Batch) -> Batch: ...
+
+
+class Progress(Protocol):
+    """Told ``progress(label, done, total)`` while something long goes on; the library itself never prints."""
+
+    def __call__(self, label: str, done: int, total: int) -> None: ...
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """The progress that shows nothing."""
