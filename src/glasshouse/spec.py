@@ -17,7 +17,12 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
-_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+_ARITHMETIC = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
 _CONSTANTS = {"inf": math.inf, "nan": math.nan}
 _LONGEST = 100_000  # characters: far above any recipe, far below what exhausts the parser
 
@@ -39,6 +44,24 @@ def parse(text: str, names: Mapping[str, type]) -> Any:
         raise ValueError(f"cannot read {text!r}: {error.msg}") from None
     except (RecursionError, MemoryError):
         raise ValueError("the text is nested too deeply") from None
+
+
+def pretty(value: Any, indent: int = 0, width: int = 100) -> str:
+    """The text of a component over several lines where it is long; ``parse`` reads it back."""
+    inline = repr(value)
+    if len(inline) + indent <= width:
+        return inline
+    if is_dataclass(value) and not isinstance(value, type):
+        head, tail = f"{type(value).__name__}(", ")"
+        parts = [(f"{f.name}=", getattr(value, f.name)) for f in fields(value)]
+    elif isinstance(value, tuple):
+        head, tail = "(", ")"
+        parts = [("", element) for element in value]
+    else:
+        return inline
+    inner = " " * (indent + 4)
+    lines = [f"{inner}{name}{pretty(part, indent + 4, width)},\n" for name, part in parts]
+    return f"{head}\n{''.join(lines)}{' ' * indent}{tail}"
 
 
 def _build(node: ast.expr, names: Mapping[str, type]) -> Any:
@@ -106,11 +129,12 @@ def override(component: Any, path: str, value: Any) -> Any:
         i = int(head)
         new = override(component[i], rest, value) if rest else value
         return (*component[:i], new, *component[i + 1 :])
-    known = [f.name for f in fields(component)] if is_dataclass(component) else []
+    cls: type = type(component)
+    known = [f.name for f in fields(cls)] if is_dataclass(cls) else []
     if head not in known:
-        raise ValueError(f"{type(component).__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
+        raise ValueError(f"{cls.__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
     new = override(getattr(component, head), rest, value) if rest else value
-    check(type(component), head, new)
+    check(cls, head, new)
     return replace(component, **{head: new})
 
 
@@ -146,20 +170,24 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if getattr(hint, "_is_protocol", False):
-        return is_dataclass(value) and conforms(type(value), hint)
+        cls: type = type(value)
+        return is_dataclass(cls) and conforms(cls, hint)
     return isinstance(value, hint)
+
+
+def positional(function: Any) -> list[str]:
+    """Names of a function's positional parameters without a default."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    return [p.name for p in found if p.default is inspect.Parameter.empty]
 
 
 @cache
 def conforms(cls: type, protocol: type) -> bool:
     """Whether a class has every method of a protocol, with as many positional parameters, named alike."""
-
-    def positional(function: Any) -> list[str]:
-        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        found = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
-        return [p.name for p in found if p.default is inspect.Parameter.empty]
-
-    methods = [k for k, v in vars(protocol).items() if inspect.isfunction(v) and k not in ("__init__", "__subclasshook__")]
+    methods = [
+        k for k, v in vars(protocol).items() if inspect.isfunction(v) and k not in ("__init__", "__subclasshook__")
+    ]
     return all(
         callable(getattr(cls, m, None)) and positional(getattr(cls, m)) == positional(getattr(protocol, m))
         for m in methods
@@ -175,10 +203,19 @@ def describe(hint: Any) -> str:
         return f"a tuple, each element {describe(arguments[0])}"
     if origin is tuple:
         return f"a tuple of {len(arguments)}: {', '.join(map(describe, arguments))}"
-    words = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", type(None): "None"}
+    words = {
+        float: "a number",
+        int: "a whole number",
+        str: "a text",
+        bool: "True or False",
+        type(None): "None",
+    }
     if hint in words:
         return words[hint]
-    return ("an " if hint.__name__[0] in "AEIO" else "a ") + hint.__name__
+    name = ("an " if hint.__name__[0] in "AEIO" else "a ") + hint.__name__
+    if getattr(hint, "_is_protocol", False) and "__call__" in vars(hint):
+        return f"{name}, called with ({', '.join(positional(hint.__call__)[1:])})"
+    return name
 
 
 def require(component: Any, condition: bool, rule: str) -> None:

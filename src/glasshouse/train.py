@@ -17,6 +17,8 @@ from .objectives.combine import advanced
 from .spec import require
 from .types import Augmentation, Objective, Progress, Samples, silent
 
+__all__ = ["SGD", "Adam", "Training"]
+
 
 class Optimizer(Protocol):
     """``optimizer(parameters)`` is one of torch's."""
@@ -95,8 +97,10 @@ def fit(
     after_epoch: Callable[[State], None] = lambda state: None,
     progress: Progress = silent,
     label: str = "train",
-) -> nn.Module:
-    """Minimise the sum of the objective's terms; the model is changed in place and returned in evaluation mode.
+) -> Objective:
+    """Minimise the sum of the objective's terms; the model is changed in place and left in evaluation mode.
+
+    Returns the objective as it is after the last epoch: most never change, a :class:`Lagrangian` does.
 
     Each epoch draws from ``seed`` and its own number alone, so that a training continued from a :class:`State` ends
     with the same bits as one that was never interrupted. ``resume`` fills the optimizer and returns the epochs done
@@ -132,14 +136,15 @@ def fit(
                     group["lr"] = lr
                 terms = objective(model, batch)
                 optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(terms.values())).sum().backward()
+                torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 rows.append((lr, {name: term.detach() for name, term in terms.items()}))
                 progress(label, epoch * steps + step + 1, training.epochs * steps)
         log = logged(rows, epoch)
         objective = advanced(objective, means(log))
         after_epoch(State(epoch + 1, objective, optimizer, log))
-    return model.eval()
+    model.eval()
+    return objective
 
 
 def falling(training: Training, step: int, steps: int) -> float:

@@ -22,11 +22,11 @@ class Batch(NamedTuple):
     mask: Tensor | None = None  # [B, H, W] bool, True where the evidence should be
     attribution: Tensor | None = None  # [B, H, W] signed, unnormalised
     weight: Tensor | None = None  # [B] float32, sample weight in the loss
-    index: Tensor | None = None  # [B] int64, position in the data set: the key of every per-sample result
+    index: Tensor | None = None  # type: ignore[assignment]  # [B] int64, position in the data set: the key of every per-sample result
 
     def to(self, device: str | object) -> Batch:
         """The same batch on another device."""
-        return Batch(*(None if t is None else t.to(device) for t in self))  # type: ignore[arg-type, call-overload]
+        return Batch(*(None if t is None else t.to(device) for t in self))  # type: ignore[arg-type]
 
 
 class Samples(Protocol):
@@ -67,9 +67,7 @@ class Fill(Protocol):
 class Explainer(Protocol):
     """Attribution ``[B, H, W]``, signed and unnormalised, of the logit or probability of ``target`` ``[B]``."""
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False
-    ) -> Tensor: ...
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor: ...
 
 
 class Ball(Protocol):

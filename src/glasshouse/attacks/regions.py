@@ -85,7 +85,7 @@ class Window(nn.Module):
         return torch.where(self.region, x, self.x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(self.clip(x))  # type: ignore[no-any-return]
+        return self.model(self.clip(x))
 
 
 def attacked(attack: Attack, model: nn.Module, batch: Batch) -> Tensor:

@@ -124,9 +124,7 @@ def check_labels(labels: NDArray[np.int64], classes: int, where: Path) -> NDArra
     """``labels``; ValueError if one is none of ``classes``."""
     if labels.min() < 0 or labels.max() >= classes:
         wrong = next(int(label) for label in labels if not 0 <= label < classes)
-        raise ValueError(
-            f"{where} is damaged: it has the label {wrong}, but labels go from 0 to {classes - 1}"
-        )
+        raise ValueError(f"{where} is damaged: it has the label {wrong}, but labels go from 0 to {classes - 1}")
     return labels
 
 
@@ -165,12 +163,6 @@ def python_names(path: Path, layout: Layout) -> tuple[str, ...]:
         return tuple(map(str, range(layout.classes)))
     content = safely_unpickled(path)
     names = content.get(layout.names_key) if isinstance(content, dict) else None
-    if (
-        not isinstance(names, list)
-        or len(names) != layout.classes
-        or not all(isinstance(n, str) for n in names)
-    ):
-        raise ValueError(
-            f"{path} is damaged: it does not name {layout.classes} classes in {layout.names_key!r}"
-        )
+    if not isinstance(names, list) or len(names) != layout.classes or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"{path} is damaged: it does not name {layout.classes} classes in {layout.names_key!r}")
     return tuple(names)

@@ -98,9 +98,7 @@ def settled(samples: Encoded) -> Samples:
     """The samples decoded into memory if all are small and of one size; otherwise as they are."""
     if side := one_small_size(samples):
         width, height = side
-        stack = torch.empty(
-            (len(samples), 3, samples.size or height, samples.size or width), dtype=torch.uint8
-        )
+        stack = torch.empty((len(samples), 3, samples.size or height, samples.size or width), dtype=torch.uint8)
         for i in range(len(samples)):  # threads are no faster where opening takes as long as decoding
             stack[i] = samples.image(i)
         return Memory(stack, samples.labels, samples.classes)
@@ -127,9 +125,7 @@ def size_of(samples: Encoded, i: int) -> tuple[int, int]:
         return opened(samples.data[i].as_py(), samples.name(i)).size  # says what is wrong, and where
 
 
-def check_classes(
-    names: Sequence[str], classes: int, labels: Sequence[Tensor], where: str
-) -> tuple[str, ...]:
+def check_classes(names: Sequence[str], classes: int, labels: Sequence[Tensor], where: str) -> tuple[str, ...]:
     """The names of the classes: as told, or as many as the highest label asks for; numbers where names end.
 
     Raises:
@@ -138,9 +134,7 @@ def check_classes(
     lowest, highest = (int(f(torch.cat(list(labels)))) for f in (torch.min, torch.max))
     count = classes or len(names) or highest + 1
     if lowest < 0:
-        raise ValueError(
-            f"{where} has the label {lowest}: labels are numbers from 0 (negative: perhaps hidden)"
-        )
+        raise ValueError(f"{where} has the label {lowest}: labels are numbers from 0 (negative: perhaps hidden)")
     if highest >= count:
         raise ValueError(f"{where} has the label {highest}, but there are only {count} classes, from 0")
     if count < 2 or not (classes or names or lowest < highest):

@@ -51,9 +51,7 @@ class ImageFolder:
         i = check_split(split)
         folders = split_folders(Path(self.root), self.masks)
         classes = class_folders(folders[0], self.masks)
-        paths, labels = listing(
-            folders[i] or folders[0], classes, self.masks, complete=not folders[i] or i == 0
-        )
+        paths, labels = listing(folders[i] or folders[0], classes, self.masks, complete=not folders[i] or i == 0)
         if folders[i] is None or i == 0:
             carved = [share if k == 0 or folders[k] is None else 0.0 for k, share in enumerate(self.shares)]
             chosen = stratify(labels, split, (carved[0], carved[1], carved[2]), self.seed)
@@ -128,9 +126,7 @@ def class_folders(folder: Path, masks: str = "") -> tuple[str, ...]:
     return names
 
 
-def listing(
-    folder: Path, classes: tuple[str, ...], masks: str, *, complete: bool
-) -> tuple[list[Path], Tensor]:
+def listing(folder: Path, classes: tuple[str, ...], masks: str, *, complete: bool) -> tuple[list[Path], Tensor]:
     """All images below the folders of the classes, and labels; ``complete``: no class without an image."""
     if unknown := [f.name for f in subfolders(folder, masks) if f.name not in classes]:
         raise ValueError(f"{folder} has the class {unknown[0]!r} that train has not: {', '.join(classes)}")

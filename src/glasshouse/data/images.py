@@ -16,9 +16,7 @@ from torch import Tensor
 
 # Pillow knows many more formats, some of which start other programs; none of them is needed for photographs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-)
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -31,9 +29,7 @@ def opened(source: Path | bytes, name: str) -> Image.Image:
         ValueError: if it is missing, broken, truncated, of no known format, or a decompression bomb.
     """
     try:
-        with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-        ) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             check_area(image.size)
             return ImageOps.exif_transpose(image)
     except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
@@ -49,9 +45,7 @@ def check_area(size: tuple[int, int]) -> None:
     """Raise ValueError if an image of this width and height is larger than Pillow's limit against bombs."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and size[0] * size[1] > limit:
-        raise ValueError(
-            f"{size[0]} x {size[1]} pixels are more than the {limit} allowed (decompression bomb?)"
-        )
+        raise ValueError(f"{size[0]} x {size[1]} pixels are more than the {limit} allowed (decompression bomb?)")
 
 
 def rgb(image: Image.Image, name: str) -> Image.Image:

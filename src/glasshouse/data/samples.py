@@ -80,9 +80,7 @@ def batches(
     cut = list(BatchSampler(order, size, drop_last=False))[start:]
     options: dict[str, Any] = {"multiprocessing_context": "fork"} if workers else {}
     source: Any = samples  # torch's annotations know neither protocols nor lists of positions as a key
-    loader: DataLoader[Batch] = DataLoader(
-        source, batch_size=None, sampler=cut, num_workers=workers, **options
-    )
+    loader: DataLoader[Batch] = DataLoader(source, batch_size=None, sampler=cut, num_workers=workers, **options)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*pin_memory.*")
         for batch in loader:
@@ -151,9 +149,7 @@ def carve(count: int, split: str, validation: float, *, apart: bool, limit: int 
 def occupied(chosen: Tensor, split: str, count: int) -> Tensor:
     """``chosen`` itself; ValueError if nothing was."""
     if not len(chosen):
-        raise ValueError(
-            f"the split {split!r} is empty: its share of {count} images is none; enlarge its share"
-        )
+        raise ValueError(f"the split {split!r} is empty: its share of {count} images is none; enlarge its share")
     return chosen
 
 

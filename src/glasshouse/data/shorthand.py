@@ -59,9 +59,7 @@ def from_folder(folder: Path) -> Data:
     found = [component for component, names in LAYOUTS if inside.intersection(names)]
     if len(found) > 1:
         which = " and ".join(component.__name__ for component in found)
-        raise ValueError(
-            f"{folder} holds {which}; say which, as in {found[0].__name__}(root={str(folder)!r})"
-        )
+        raise ValueError(f"{folder} holds {which}; say which, as in {found[0].__name__}(root={str(folder)!r})")
     if found:
         return found[0](root=str(folder))
     for place in (folder, folder / "data"):

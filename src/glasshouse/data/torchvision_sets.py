@@ -90,8 +90,6 @@ def part(split: str) -> str:
 
 def held(arrays: Arrays, split: str, data: CIFAR10 | CIFAR100 | STL10) -> Memory:
     """The chosen images in memory."""
-    chosen = carve(
-        len(arrays.labels), split, data.validation, apart=True, limit=data.limit, seed=data.seed
-    ).numpy()
+    chosen = carve(len(arrays.labels), split, data.validation, apart=True, limit=data.limit, seed=data.seed).numpy()
     pixels = torch.from_numpy(np.ascontiguousarray(arrays.pixels[chosen]))
     return Memory(pixels, torch.from_numpy(arrays.labels[chosen]), arrays.classes)

@@ -27,9 +27,7 @@ def sensitivity(model: nn.Module, batch: Batch, segments: Tensor) -> Tensor:
     return averaged(gradient.abs().mean(1, keepdim=True), segments, int(segments.max()) + 1)[:, 0]
 
 
-def instability(
-    model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, runs: int, sigma: float
-) -> Tensor:
+def instability(model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, runs: int, sigma: float) -> Tensor:
     """Variance of LIME's beta over ``runs`` noisy copies with fresh maskings, on the same superpixels, ``[B, S]``."""
     betas = []
     for run in range(runs):
@@ -48,13 +46,20 @@ def log_odds(logits: Tensor, target: Tensor) -> Tensor:
 
 @torch.no_grad()
 def carried(
-    model: nn.Module, batch: Batch, segments: Tensor, candidates: Tensor, pool: Batch, recipients: int, batch_size: int
+    model: nn.Module,
+    batch: Batch,
+    segments: Tensor,
+    candidates: Tensor,
+    pool: Batch,
+    recipients: int,
+    batch_size: int,
 ) -> Tensor:
-    """How much of an image's evidence for its class each of its superpixels carries into images of other classes.
+    """How much of an image's evidence for its class each superpixel carries along, *whatever* it is pasted into.
 
-    A candidate superpixel is pasted at its own place into ``recipients`` images of the pool. Its share is the mean
-    rise of the class's log-odds there, divided by how far the whole donor is above the recipients (at least one
-    nat): 0 carries nothing, 1 as much as the whole image.
+    A candidate superpixel is pasted at its own place into ``recipients`` images of other classes. Its share is the
+    rise of the class's log-odds there, mean less standard deviation, divided by how far the whole donor is above the
+    recipients (at least one nat): 0 carries nothing for sure, 1 as much as the whole image. The deviation tells a
+    shortcut from a piece of an object, whose effect depends on what stands around it.
 
     Shape: candidates ``[B, K]``, numbers of superpixels -> ``[B, K]``.
     Cost: K * recipients + 1 forward passes an image.
@@ -62,7 +67,9 @@ def carried(
     hosts = other_class(batch.y, pool.y, recipients)  # [B, R]
     count = candidates.shape[1]
     donors = torch.arange(len(batch.x), device=batch.x.device)
-    grid = torch.cartesian_prod(donors, torch.arange(count, device=donors.device), torch.arange(recipients, device=donors.device))
+    grid = torch.cartesian_prod(
+        donors, torch.arange(count, device=donors.device), torch.arange(recipients, device=donors.device)
+    )
     risen = []
     with frozen(model):
         own = log_odds(model(batch.x), batch.y)
@@ -73,7 +80,8 @@ def carried(
             region = segments[donor] == candidates[donor, piece].view(-1, 1, 1)
             pasted = torch.where(region[:, None], batch.x[donor], pool.x[host])
             risen.append(log_odds(model(pasted), target) - log_odds(before[host], target))
-    rise = torch.cat(risen).view(len(donors), count, recipients).mean(2)
+    rises = torch.cat(risen).view(len(donors), count, recipients)
+    rise = rises.mean(2) - rises.std(2)
     target = batch.y[:, None].expand_as(hosts)
     level = log_odds(before[hosts.flatten()], target.flatten()).view(hosts.shape).mean(1)
     return rise / (own - level).clamp_min(1)[:, None]

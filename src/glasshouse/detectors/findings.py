@@ -16,7 +16,7 @@ from ..types import Batch, Samples
 class Findings(NamedTuple):
     """Scores of superpixels; from 1 on, a superpixel is called spurious."""
 
-    index: Tensor  # [M] int64, the samples looked at
+    index: Tensor  # type: ignore[assignment]  # [M] int64, the samples looked at
     y: Tensor  # [M] int64
     segments: Tensor  # [M, H, W] int64
     score: Tensor  # [M, S] float, -inf where an image has no such superpixel
@@ -91,7 +91,7 @@ def auroc(score: Tensor, truth: Tensor) -> float | None:
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if positives == 0 or negatives == 0:
         return None
-    _, inverse, count = score.double().unique(return_inverse=True, return_counts=True)
+    _, inverse, count = score.double().unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
     last = count.cumsum(0)
     rank = (last - (count - 1) / 2)[inverse]
     wins = float(rank[truth].sum()) - positives * (positives + 1) / 2

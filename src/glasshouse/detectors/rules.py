@@ -83,29 +83,28 @@ class Marked:
 class Transplanted:
     """The automatic rule: among LIME's most important superpixels, one that carries the class along.
 
-    Pasted at its own place into images of other classes, a shortcut takes its class with it; a piece of an object
-    seldom does. The score is the share of the image's evidence that moves (:func:`criteria.carried`), divided by
-    ``share``. Only the ``candidates`` superpixels of highest \\|beta\\| are tried; the others score below all of them.
+    Pasted at its own place into images of other classes, a shortcut takes its class with it wherever it comes; a
+    piece of an object seldom does. The score is the share of the image's evidence that moves for sure
+    (:func:`criteria.carried`), divided by ``share``. Only the ``candidates`` superpixels that LIME finds most important are tried; the others score 0.
 
     Cost: one LIME explanation and ``candidates`` * ``recipients`` forward passes an image.
     """
 
-    share: float = 0.3
+    share: float = 0.15
     candidates: int = 16
-    recipients: int = 4
+    recipients: int = 8
 
     def __post_init__(self) -> None:
         require(self, self.share > 0, "share is above 0")
         require(self, self.candidates >= 1, "candidates is at least 1")
-        require(self, self.recipients >= 1, "recipients is at least 1")
+        require(self, self.recipients >= 2, "recipients is at least 2")
 
     def __call__(self, model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, pool: Batch) -> Tensor:
         exists = existing(segments)
         weight = criteria.importance(model, batch, segments, lime).masked_fill(~exists, -1)
         top = weight.topk(min(self.candidates, weight.shape[1]), dim=1).indices
         moved = criteria.carried(model, batch, segments, top, pool, self.recipients, lime.batch_size)
-        score = torch.zeros_like(weight).scatter_(1, top, moved.clamp_min(0) / self.share)
-        return score
+        return torch.zeros_like(weight).scatter_(1, top, moved.clamp_min(0) / self.share)
 
 
 def existing(segments: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..data.samples import at_most, batches
+from ..data.samples import Subset, at_most, batches
 from ..explainers import LIME, ImageMeanFill
-from ..explainers.superpixels import painted
+from ..explainers.superpixels import averaged, painted
 from ..modes import device_of
 from ..spec import require
-from ..types import Batch, Progress, Samples, silent
+from ..types import Progress, Samples, silent
 from .findings import Findings
 from .rules import Rule, Transplanted, existing
 
@@ -72,8 +72,6 @@ def aggregated(findings: Findings) -> Findings:
 
 def superpixel_means(values: Tensor, findings: Findings) -> Tensor:
     """Mean of ``[M, H, W]`` over each superpixel, -inf where an image has no such superpixel."""
-    from ..explainers.superpixels import averaged
-
     size = findings.score.shape[1]
     means = averaged(values[:, None], findings.segments, size)[:, 0]
     return means.masked_fill(findings.score == -torch.inf, -torch.inf)
@@ -93,23 +91,5 @@ def chosen_index(chosen: Samples) -> Tensor:
 
 def masks_of(samples: Samples, index: Tensor) -> Tensor | None:
     """The data's own masks ``[M, H, W]``, to judge findings with; None if it has none."""
-    found = [batch.mask for batch in batches(Chosen(samples, index), 256)]
+    found = [batch.mask for batch in batches(Subset(samples, tuple(index.tolist())), 256)]
     return None if any(mask is None for mask in found) else torch.cat([m for m in found if m is not None])
-
-
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """The samples at given positions."""
-
-    samples: Samples
-    index: Tensor
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.samples.classes
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, index: list[int]) -> Batch:
-        return self.samples[self.index[torch.as_tensor(index)].tolist()]

@@ -61,7 +61,7 @@ def last_spatial_layer(model: nn.Module, x: Tensor) -> str:
 
         return hook
 
-    handles = [m.register_forward_hook(note(n)) for n, m in model.named_modules() if n]  # type: ignore[arg-type]
+    handles = [m.register_forward_hook(note(n)) for n, m in model.named_modules() if n]
     try:
         with borrowed(model, False):
             model(x)

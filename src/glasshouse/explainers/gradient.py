@@ -18,9 +18,7 @@ def input_gradient(
     with torch.enable_grad():
         logits = model(x)
         scores = logits.softmax(1) if probability else logits
-        gradient: Tensor = torch.autograd.grad(
-            scores.gather(1, target[:, None]).sum(), x, create_graph=create_graph
-        )[0]
+        gradient: Tensor = torch.autograd.grad(scores.gather(1, target[:, None]).sum(), x, create_graph=create_graph)[0]
     return gradient
 
 

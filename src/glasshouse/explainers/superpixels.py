@@ -60,8 +60,7 @@ class Slic:
         sigma = self.sigma if self.sigma >= 0 else side / 200
         images = x.detach().permute(0, 2, 3, 1).cpu().double().numpy()
         labels = [
-            slic(image, n_segments=count, compactness=self.compactness, sigma=sigma, start_label=0)
-            for image in images
+            slic(image, n_segments=count, compactness=self.compactness, sigma=sigma, start_label=0) for image in images
         ]
         return torch.stack([torch.from_numpy(label) for label in labels]).to(x.device)
 

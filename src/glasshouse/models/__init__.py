@@ -1,7 +1,7 @@
 """Networks that take pixels in [0, 1] and return logits, each a component."""
 
-from glasshouse.models.cifar_resnet import ResNet18, ResNet20, ResNet32, ResNet56
-from glasshouse.models.small_cnn import SmallCNN
-from glasshouse.models.torchvision_models import TorchVision
+from .cifar_resnet import ResNet18, ResNet20, ResNet32, ResNet56
+from .small_cnn import SmallCNN
+from .torchvision_models import TorchVision
 
 __all__ = ["ResNet18", "ResNet20", "ResNet32", "ResNet56", "SmallCNN", "TorchVision"]

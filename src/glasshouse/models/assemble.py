@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from glasshouse.models.normalised import Colour, Normalised
-from glasshouse.models.weights import load_weights
+from .normalised import Colour, Normalised
+from .weights import load_weights
 
 
 def assemble(

@@ -7,9 +7,9 @@ from functools import partial
 
 from torch import nn
 
-from glasshouse.models.assemble import assemble
-from glasshouse.models.normalised import IMAGENET_MEAN, IMAGENET_STD, Colour, require_statistics
-from glasshouse.models.residual import ResidualNetwork, Subsample, projection
+from .assemble import assemble
+from .normalised import IMAGENET_MEAN, IMAGENET_STD, Colour, require_statistics
+from .residual import ResidualNetwork, Subsample, projection
 
 CIFAR10_MEAN: Colour = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD: Colour = (0.2470, 0.2435, 0.2616)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glasshouse.spec import require
+from ..spec import require
 
 Colour = tuple[float, float, float]
 

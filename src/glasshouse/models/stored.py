@@ -58,9 +58,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} holds no state dict, that is, tensors by name")
     for key, value in content.items():
         if not isinstance(key, str) or not _is_plain(value):
-            raise ValueError(
-                f"{path} holds no state dict: its entry {key!r} is not a plain tensor with a name"
-            )
+            raise ValueError(f"{path} holds no state dict: its entry {key!r} is not a plain tensor with a name")
     return dict(content)
 
 

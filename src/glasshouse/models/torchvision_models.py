@@ -9,9 +9,9 @@ from functools import partial
 from torch import nn
 from torchvision import models
 
-from glasshouse.models.assemble import assemble
-from glasshouse.models.normalised import IMAGENET_MEAN, IMAGENET_STD, Colour, require_statistics
-from glasshouse.spec import require
+from ..spec import require
+from .assemble import assemble
+from .normalised import IMAGENET_MEAN, IMAGENET_STD, Colour, require_statistics
 
 # These return a tuple in training mode unless they are built without their auxiliary classifiers.
 _AUXILIARY = ("googlenet", "inception_v3")

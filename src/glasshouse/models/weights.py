@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from glasshouse.models.normalised import Normalised
-from glasshouse.models.stored import stored_tensors
+from ..files import write_whole
+from .normalised import Normalised
+from .stored import stored_tensors
 
 _PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
 # Public files of googlenet and inception_v3 hold further classifiers, which are for their training only.
@@ -44,13 +43,14 @@ def _shared_prefix(keys: Iterable[str]) -> str:
     return prefix
 
 
-def load_weights(model: Normalised, path: str | Path, new_head: bool = False) -> None:
-    """Load all of a file into ``model.network``; ``new_head`` leaves a head for other classes as it is.
+def load_weights(model: nn.Module, path: str | Path, new_head: bool = False) -> None:
+    """Load all of a file into a model, inside its :class:`Normalised`; ``new_head`` leaves a head for other classes.
 
     Raises:
         ValueError: if the file cannot be read, or is of another network or another number of classes.
     """
-    own = model.network.state_dict()
+    network = bare(model)
+    own = network.state_dict()
     prefix = _shared_prefix(own)  # a network may itself have a single child called, say, "model"
     given = {prefix + k: v for k, v in read_weights(path).items()}
     given = {k: v for k, v in given.items() if k in own or not k.removeprefix(prefix).startswith(_AUXILIARY)}
@@ -61,7 +61,7 @@ def load_weights(model: Normalised, path: str | Path, new_head: bool = False) ->
         raise ValueError(f"weights {path} are for {classes}; give new_head=True to start a fresh head")
     # In place: mnasnet asks for the version that hangs on the dictionary, which no safetensors file holds.
     own.update({k: v for k, v in given.items() if k not in differing})
-    model.network.load_state_dict(own)
+    network.load_state_dict(own)
 
 
 def _require_same_network(
@@ -81,13 +81,11 @@ def _require_same_network(
 def _is_head(own: Mapping[str, Tensor], given: Mapping[str, Tensor], keys: list[str]) -> bool:
     """Whether the tensors belong to one module and differ in their first axis, the classes, only."""
     one = len({k.rpartition(".")[0] for k in keys}) == 1
-    return one and all(
-        own[k].ndim == given[k].ndim > 0 and own[k].shape[1:] == given[k].shape[1:] for k in keys
-    )
+    return one and all(own[k].ndim == given[k].ndim > 0 and own[k].shape[1:] == given[k].shape[1:] for k in keys)
 
 
-def save_weights(model: Normalised, path: str | Path) -> None:
-    """Write the state dict of ``model.network`` as safetensors; the file is never half written.
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write the state dict of a model, inside its :class:`Normalised`, as safetensors; never half a file.
 
     Raises:
         ValueError: if the path does not end in ``.safetensors``, or its folder does not exist.
@@ -99,19 +97,10 @@ def save_weights(model: Normalised, path: str | Path) -> None:
         raise ValueError(f"no such folder: {path.parent}")
     # Clones, since safetensors refuses tensors that share memory (tied weights) or are not contiguous.
     contiguous = torch.contiguous_format
-    state = {
-        k: v.detach().cpu().clone(memory_format=contiguous) for k, v in model.network.state_dict().items()
-    }
-    _replace(path, save(state))
+    state = {k: v.detach().cpu().clone(memory_format=contiguous) for k, v in bare(model).state_dict().items()}
+    write_whole(path, save(state))
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def bare(model: nn.Module) -> nn.Module:
+    """The network inside a :class:`Normalised`; any other model itself."""
+    return model.network if isinstance(model, Normalised) else model

@@ -1,0 +1,76 @@
+"""An experiment as one component, whose text is all there is to know about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .attacks import FGSM, PGD, Linf
+from .explainers import LIME, ImageMeanFill
+from .metrics import Accuracy, MassInside
+from .objectives import CrossEntropy
+from .refine import Detector
+from .spec import require
+from .train import Training
+from .types import Architecture, Data, Explainer, Metric, Objective
+
+__all__ = ["Arm", "Recipe"]
+
+SWEEP: tuple[Metric, ...] = (
+    Accuracy(),
+    *(Accuracy(attack=FGSM(ball=Linf(eps=e / 255))) for e in (2, 4, 8, 16)),
+    *(Accuracy(attack=PGD(ball=Linf(eps=e / 255))) for e in (4, 8)),
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way on from the baseline.
+
+    An arm with a ``detector`` goes round the closed loop. One that is ``control_of`` an earlier arm takes as many
+    rounds as that one took: without any masks, or with ``random_masks``, that arm's own at random places.
+    """
+
+    name: str
+    objective: Objective
+    detector: Detector | None = None
+    control_of: str = ""
+    random_masks: bool = False
+
+    def __post_init__(self) -> None:
+        require(self, bool(self.name.strip()), "name is not empty")
+        one = (self.detector is None) != (not self.control_of)
+        require(self, one, "give either a detector or the arm that this one is a control of")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A baseline, ways to refine it, and what is measured on the test split.
+
+    Every round of every arm is one ``refining``, so that all arms see the same number of images.
+    """
+
+    data: Data
+    model: Architecture
+    arms: tuple[Arm, ...]
+    objective: Objective = CrossEntropy()
+    training: Training = Training()
+    refining: Training = Training()
+    rounds: int = 2
+    tolerance: float = 0.02
+    metrics: tuple[Metric, ...] = (*SWEEP, MassInside())
+    explainer: Explainer = LIME(samples=128, fill=ImageMeanFill())
+    test_images: int = 0  # 0: all
+    pictures: int = 8
+    seed: int = 0
+    title: str = "Refinement guided by explanations"
+
+    def __post_init__(self) -> None:
+        known = ["baseline"]
+        for arm in self.arms:
+            require(self, arm.name not in known, f"the arm {arm.name!r} is named twice, or 'baseline'")
+            controlled = not arm.control_of or arm.control_of in known[1:]
+            require(self, controlled, f"{arm.name!r} is control of {arm.control_of!r}, which is no earlier arm")
+            known.append(arm.name)
+        require(self, self.rounds >= 1, "rounds is at least 1")
+        require(self, self.test_images >= 0, "test_images is 0 (all) or more")
+        require(self, self.pictures >= 0, "pictures is at least 0")

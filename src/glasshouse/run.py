@@ -1,0 +1,265 @@
+"""Carrying out a recipe in a run directory."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from . import store
+from .data.samples import at_most
+from .detectors.findings import Findings, Masked, Quality, moved, quality
+from .detectors.spurious import masks_of
+from .evaluate import evaluate
+from .files import write_whole
+from .metrics import MassInside
+from .recipe import Arm, Recipe
+from .refine import refine
+from .statistics import Comparison, Estimate, compare, estimate, holm
+from .train import Training, fit, seeded_globally
+from .types import Metric, Objective, Progress, Samples, silent
+
+
+class Round(NamedTuple):
+    """What a detector found at the start of a round, or at last in the refined model."""
+
+    findings: Findings
+    quality: Quality | None  # against the data's own masks, where it has any
+
+
+@dataclass
+class Outcome:
+    """Everything that a report draws on."""
+
+    recipe: Recipe
+    out: Path
+    train: Samples
+    test: Samples
+    models: dict[str, nn.Module] = field(default_factory=dict)
+    rounds: dict[str, list[Round]] = field(default_factory=dict)
+    values: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def guided(self) -> Arm | None:
+        """The first arm with a detector: the one that the controls and the report are about."""
+        return next((arm for arm in self.recipe.arms if arm.detector is not None), None)
+
+    def estimate(self, arm: str, metric: str) -> Estimate:
+        return estimate(self.values[arm][metric].double().numpy())
+
+    def comparisons(self, metric: str) -> dict[str, Comparison]:
+        """The guided arm against every other one, p-values corrected by Holm's method."""
+        if self.guided is None:
+            return {}
+        own = self.values[self.guided.name][metric].double().numpy()
+        others = [name for name in self.values if name != self.guided.name]
+        found = [compare(own, self.values[name][metric].double().numpy()) for name in others]
+        corrected = holm([c.p for c in found])
+        return {n: c._replace(p=p) for n, c, p in zip(others, found, corrected, strict=True)}
+
+
+def run(
+    recipe: Recipe, out: Path, names: Mapping[str, type], *, device: str = "cpu", progress: Progress = silent
+) -> Outcome:
+    """Carry out a recipe, or what is left of it, and write everything but the report.
+
+    Raises:
+        ValueError: before anything is written if data, model or ``out`` cannot be used.
+    """
+    train, test = recipe.data("train"), at_most(recipe.data("test"), recipe.test_images, recipe.seed)
+    if len(train.classes) != len(test.classes):
+        raise ValueError(f"training has {len(train.classes)} classes, test has {len(test.classes)}")
+    work = Work(Outcome(recipe, out, train, test), names, device, progress)
+    work.tried()
+    store.opened(out, recipe, names)
+    work.baseline()
+    for arm in recipe.arms:
+        work.arm(arm)
+    work.measure()
+    write_whole(out / "results.json", json.dumps(results(work.outcome), indent=1) + "\n")
+    return work.outcome
+
+
+class Work:
+    """The steps of a run, each of which looks first whether it is done."""
+
+    def __init__(self, outcome: Outcome, names: Mapping[str, type], device: str, progress: Progress) -> None:
+        self.outcome, self.names, self.device, self.progress = outcome, names, device, progress
+        self.recipe, self.out = outcome.recipe, outcome.out
+
+    def built(self) -> nn.Module:
+        """A new model, the same each time."""
+        with seeded_globally(self.recipe.seed, 0):
+            return self.recipe.model(len(self.outcome.train.classes)).to(self.device)
+
+    def tried(self) -> None:
+        """Fail before anything is written: a batch through the model, a look at each split."""
+        model = self.built().eval()
+        for samples in (self.outcome.train, self.outcome.test):
+            with torch.no_grad():
+                logits = model(samples[[0]].x.to(self.device))
+            if logits.shape != (1, len(samples.classes)):
+                expected = f"[1, {len(samples.classes)}]"
+                raise ValueError(f"the model gives {list(logits.shape)} for one image, not {expected} logits")
+            if not logits.isfinite().all():
+                raise ValueError("the model gives NaN or infinity for the first image")
+
+    def trained(
+        self, stage: store.Stage, model: nn.Module, objective: Objective, samples: Samples, training: Training
+    ) -> Objective:
+        """A training that is done, taken up again, or done from the start."""
+        done = stage.load(model, self.names)
+        if done is not None:
+            return done
+        name = str(stage.folder.relative_to(self.out))
+        with self.timed(name):
+            objective = fit(
+                model,
+                objective,
+                samples,
+                training,
+                seed=salted(self.recipe.seed, stage.folder.name),
+                resume=lambda optimizer: stage.resume(model, optimizer, objective, self.names),
+                after_epoch=lambda state: stage.keep(model, state),
+                progress=self.progress,
+                label=f"train {name}",
+            )
+        stage.finish(model, objective)
+        return objective
+
+    def baseline(self) -> None:
+        model = self.built()
+        stage = store.Stage(self.out / "baseline")
+        self.trained(stage, model, self.recipe.objective, self.outcome.train, self.recipe.training)
+        self.outcome.models["baseline"] = model.eval()
+
+    def arm(self, arm: Arm) -> None:
+        model = self.built()
+        model.load_state_dict(self.outcome.models["baseline"].state_dict())
+        folder = self.out / store.folder_name(arm.name)
+        if arm.detector is None:
+            self.control(arm, model, folder)
+        else:
+            rounds = StoredRounds(self, arm, folder)
+            refine(model, arm.objective, rounds, at_most=self.recipe.rounds, tolerance=self.recipe.tolerance)
+            self.outcome.rounds[arm.name] = rounds.seen
+        self.outcome.models[arm.name] = model.eval()
+
+    def control(self, arm: Arm, model: nn.Module, folder: Path) -> None:
+        """As many rounds as the arm it is the control of, without masks or with that arm's at random places."""
+        objective = arm.objective
+        for number in range(len(self.outcome.rounds[arm.control_of]) - 1):
+            findings = None
+            if arm.random_masks:
+                kept = self.outcome.rounds[arm.control_of][number].findings
+                findings = moved(kept, salted(self.recipe.seed, f"moved {number}"))
+            samples = Masked(self.outcome.train, findings)
+            stage = store.Stage(folder / f"round-{number + 1}")
+            objective = self.trained(stage, model, objective, samples, self.recipe.refining)
+
+    def measure(self) -> None:
+        metrics = self.recipe.metrics
+        if self.outcome.test[[0]].mask is None:
+            metrics = tuple(m for m in metrics if not isinstance(m, MassInside))
+        for name, model in self.outcome.models.items():
+            path = self.out / store.folder_name(name) / "values.npz"
+            values = store.load_values(path)
+            if values is None:
+                with self.timed(f"measure {name}"):
+                    values = self.measured(model, metrics, f"measure {name}")
+                store.keep_values(path, values)
+            self.outcome.values[name] = values
+
+    def measured(self, model: nn.Module, metrics: tuple[Metric, ...], label: str) -> dict[str, Tensor]:
+        explainer = self.recipe.explainer if any(isinstance(m, MassInside) for m in metrics) else None
+        return evaluate(
+            model,
+            self.outcome.test,
+            metrics,
+            explainer,
+            seed=self.recipe.seed,
+            progress=self.progress,
+            label=label,
+        )
+
+    def timed(self, name: str) -> Timer:
+        return Timer(self.out / "timing.json", name, self.outcome.seconds)
+
+
+class StoredRounds:
+    """The rounds of an arm, each kept on disk."""
+
+    def __init__(self, work: Work, arm: Arm, folder: Path) -> None:
+        self.work, self.arm, self.folder = work, arm, folder
+        self.seen: list[Round] = []
+
+    def detect(self, number: int, model: nn.Module) -> Findings:
+        detector = self.arm.detector
+        if detector is None:
+            raise ValueError(f"the arm {self.arm.name!r} has no detector")
+        path = self.folder / f"findings-{number + 1}.safetensors"
+        findings = store.load_findings(path)
+        if findings is None:
+            with self.work.timed(f"detect {self.arm.name} {number + 1}"):
+                findings = detector.fit(model, self.work.outcome.train, self.work.progress)
+            store.keep_findings(path, findings)
+        masks = masks_of(self.work.outcome.train, findings.index)
+        self.seen.append(Round(findings, None if masks is None else quality(findings, masks)))
+        return findings
+
+    def train(self, number: int, model: nn.Module, objective: Objective, findings: Findings) -> Objective:
+        # What this round trains on is what the controls move about.
+        self.seen[-1] = self.seen[-1]._replace(findings=findings)
+        stage = store.Stage(self.folder / f"round-{number + 1}")
+        samples = Masked(self.work.outcome.train, findings)
+        return self.work.trained(stage, model, objective, samples, self.work.recipe.refining)
+
+
+class Timer:
+    """Seconds of a step, added up on disk over interruptions."""
+
+    def __init__(self, path: Path, name: str, seconds: dict[str, float]) -> None:
+        self.path, self.name, self.seconds = path, name, seconds
+        if path.is_file():
+            seconds |= json.loads(path.read_text())
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        spent = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.start
+        self.seconds[self.name] = round(spent, 3)
+        write_whole(self.path, json.dumps(self.seconds, indent=1) + "\n")
+
+
+def salted(seed: int, name: str) -> int:
+    """A seed of its own for every name; the rounds of all arms share theirs, so that they differ in nothing else."""
+    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
+
+
+def results(outcome: Outcome) -> dict[str, object]:
+    """Means, intervals and comparisons as plain data, the same bytes for the same recipe on the same machine."""
+    metrics: list[str] = list(next(iter(outcome.values.values())))
+    return {
+        "arms": {
+            name: {metric: outcome.estimate(name, metric)._asdict() for metric in metrics} for name in outcome.values
+        },
+        "comparisons": {
+            metric: {name: c._asdict() for name, c in outcome.comparisons(metric).items()} for metric in metrics
+        },
+        "rounds": {
+            name: [
+                {"area": r.findings.area(), "quality": None if r.quality is None else r.quality._asdict()}
+                for r in rounds
+            ]
+            for name, rounds in outcome.rounds.items()
+        },
+    }
