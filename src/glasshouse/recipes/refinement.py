@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..attacks import FGSM, Linf
-from ..data import Digits
+from ..data import CropFlip, Digits
 from ..detectors import Spurious
 from ..explainers import LIME, ImageMeanFill
-from ..models import SmallCNN
+from ..models import ResNet18, SmallCNN
 from ..objectives import Adversarial, Changed, CrossEntropy, Sensitivity, Sum, Transplant
 from ..recipe import Arm, Recipe
 from ..refine import Detector
-from ..train import Adam, Training
+from ..train import SGD, Adam, Training
 from ..types import Architecture, Data, Objective
 
 
@@ -40,30 +40,61 @@ def with_controls(objective: Objective, detector: Detector) -> tuple[Arm, ...]:
     )
 
 
-def refinement(data: Data, model: Architecture, epochs: int = 10, rounds: int = 2, images: int = 512) -> Recipe:
-    """The closed loop on any data and model; ``epochs`` of training for the baseline and for each round."""
-    training = Training(epochs=epochs, batch_size=64, optimizer=Adam(lr=1e-3))
+def refinement(
+    data: Data,
+    model: Architecture,
+    epochs: int = 10,
+    pretrained: bool = False,
+    rounds: int = 2,
+    images: int = 512,
+    test_images: int = 1000,
+    lr: float = 1e-3,
+) -> Recipe:
+    """The closed loop on any data and model: ``epochs`` for the baseline and for each round.
+
+    A ``pretrained`` model is the baseline as it is, and is refined with a tenth of the learning rate.
+    """
+    lr = lr / 10 if pretrained else lr
+    training = Training(epochs=epochs, batch_size=64, optimizer=Adam(lr=lr))
     return Recipe(
         data=data,
         model=model,
         arms=with_controls(refined(), Spurious(images=images)),
-        training=training,
+        training=replace(training, epochs=0) if pretrained else training,
         refining=training,
         rounds=rounds,
+        test_images=test_images,
     )
 
 
 def demo() -> Recipe:
     """Handwritten digits with a planted shortcut, found and unlearnt in three minutes on two cores."""
-    training = Training(epochs=6, batch_size=64, optimizer=Adam(lr=2e-3))
+    training = Training(epochs=8, batch_size=64, optimizer=Adam(lr=2e-3))
     lime = LIME(samples=64, fill=ImageMeanFill())
-    detector = Spurious(lime=lime, images=256)
-    recipe = refinement(Digits(), SmallCNN(width=16))
     return replace(
-        recipe,
-        arms=with_controls(refined(lam=0), detector),
+        refinement(Digits(), SmallCNN(width=16), test_images=0),
+        arms=with_controls(refined(alpha=0.5, lam=0), Spurious(lime=lime, images=160)),
         training=training,
-        refining=training,
+        refining=replace(training, epochs=5),
         explainer=lime,
         title="Handwritten digits with a planted shortcut",
     )
+
+
+def cifar10(data: Data, scale: str = "smoke") -> Recipe:
+    """The loop on CIFAR-10 or data like it: ``smoke`` (minutes on two cores) or ``paper`` (ResNet-18, 30 epochs)."""
+    if scale not in ("smoke", "paper"):
+        raise ValueError(f"unknown scale {scale!r}; there are: smoke, paper")
+    if scale == "smoke":
+        recipe = refinement(data, SmallCNN(width=16), epochs=4, images=64, test_images=400)
+        lime = LIME(samples=64, fill=ImageMeanFill())
+        recipe = replace(recipe, explainer=lime, arms=with_controls(refined(lam=0), Spurious(lime=lime, images=64)))
+    else:
+        sgd = Training(epochs=10, batch_size=128, optimizer=SGD(lr=0.1), augmentation=CropFlip())
+        recipe = replace(
+            refinement(data, ResNet18(), images=10_000, rounds=3, test_images=0),
+            arms=with_controls(refined(eps=8 / 255), Spurious(images=10_000)),
+            training=replace(sgd, epochs=30),
+            refining=sgd,
+        )
+    return replace(recipe, title=f"CIFAR-10, {scale} scale")

@@ -1,0 +1,136 @@
+"""Numbers as people read them, and what they mean in plain words."""
+
+from __future__ import annotations
+
+import math
+
+from ..attacks import FGSM, L2, PGD, Limited
+from ..metrics import Accuracy, MassInside
+from ..run import Outcome
+from ..statistics import Comparison, Estimate
+from ..types import Attack, Metric
+
+CLEAN = repr(Accuracy())
+
+
+def title(metric: Metric) -> str:
+    """A metric's column heading."""
+    if isinstance(metric, MassInside):
+        return "attribution inside the evidence"
+    if isinstance(metric, Accuracy):
+        return "accuracy" if metric.attack is None else f"accuracy, {attack_title(metric.attack)}"
+    return repr(metric)
+
+
+def attack_title(attack: Attack) -> str:
+    """``PGD-40, 8/255``"""
+    if isinstance(attack, Limited):
+        return f"{attack_title(attack.attack)} in {type(attack.region).__name__}"
+    if isinstance(attack, PGD | FGSM):
+        name = f"PGD-{attack.steps}" if isinstance(attack, PGD) else "FGSM"
+        norm = "L2 " if isinstance(attack.ball, L2) else ""
+        return f"{name}, {norm}{eps_text(attack.ball.eps, pixels=not norm)}"
+    return repr(attack)
+
+
+def eps_text(eps: float, pixels: bool = True) -> str:
+    """``8/255`` where that is what it is, else the number."""
+    steps = eps * 255
+    return f"{round(steps)}/255" if pixels and abs(steps - round(steps)) < 1e-6 and steps >= 1 else f"{eps:g}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """``12.3 %``, a dash for no value."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
+
+
+def cell(e: Estimate) -> str:
+    """A mean with its interval."""
+    return f"{100 * e.mean:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]" if e.count else "–"
+
+
+def change(c: Comparison) -> str:
+    """A difference with its interval, in points."""
+    return f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
+
+
+def p_text(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def verdict(outcome: Outcome) -> str:
+    """Two sentences: what changed, and whether the explanations are why."""
+    guided = outcome.guided
+    metric = CLEAN if CLEAN in outcome.values["baseline"] else next(iter(outcome.values["baseline"]))
+    if guided is None:
+        return f"The baseline reaches {percent(outcome.estimate('baseline', metric).mean)}. Nothing was refined by explanations."
+    base, own = (outcome.estimate(name, metric) for name in ("baseline", guided.name))
+    against = outcome.comparisons(metric)
+    first = (
+        f"On {own.count} test images the baseline is right on {percent(base.mean)} and the refined model on "
+        f"{percent(own.mean)} ({change(against['baseline'])} points, {p_text(against['baseline'].p)})."
+    )
+    controls = [arm.name for arm in outcome.recipe.arms if arm.control_of == guided.name]
+    if not controls:
+        return f"{first} There is no control, so nothing says that the explanations are why."
+    return f"{first} {because(outcome, metric, {name: against[name] for name in controls})}"
+
+
+def because(outcome: Outcome, metric: str, controls: dict[str, Comparison]) -> str:
+    """Whether the guided arm beats every control."""
+    reached = " and ".join(f"{percent(outcome.estimate(n, metric).mean)} ({n})" for n in controls)
+    told = f"Trained alike but without looking where the explanations point, it reaches {reached}"
+    ahead = [c.difference > 0 and c.p < 0.05 for c in controls.values()]
+    if all(ahead):
+        return f"{told}: the gain is due to where they point."
+    if any(ahead):
+        beaten = [n for n, wins in zip(controls, ahead, strict=True) if not wins]
+        return f"{told}: no significant gain over {' and '.join(beaten)}, so the explanations are not shown to be why."
+    return f"{told}: no significant gain over either, so here the explanations bought nothing that can be shown."
+
+
+def checks(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """Things that cannot be true of an honest measurement: ``(pass | warn | fail, what, how it came out)``."""
+    found = []
+    for name, values in outcome.values.items():
+        curves = attack_curves(outcome, name)
+        for kind, points in curves.items():
+            rising = [(a, b) for a, b in zip(points, points[1:], strict=False) if b[1] > a[1] + 0.02]
+            verdict = "warn" if rising else "pass"
+            told = "falls" if not rising else f"rises from {eps_text(rising[0][0])} to {eps_text(rising[0][1])}"
+            if rising or name == "baseline":
+                found.append((verdict, f"{name}: accuracy under {kind} falls with eps", told))
+        for weak, strong in pairs(outcome, name):
+            if strong[1] > weak[1] + 0.02:
+                told = f"PGD {percent(strong[1])}, FGSM {percent(weak[1])} at {eps_text(strong[0])}"
+                found.append(("fail", f"{name}: PGD is at least as strong as FGSM (a sign of gradient masking)", told))
+        if not any(v.isnan().any() for v in values.values()):
+            continue
+        found.append(("warn", f"{name}: every sample has a value", "some values are missing"))
+    if not any(status == "fail" for status, _, _ in found):
+        found.append(("pass", "PGD is at least as strong as FGSM at every eps", "for every arm"))
+    return found
+
+
+def attack_curves(outcome: Outcome, arm: str) -> dict[str, list[tuple[float, float]]]:
+    """Accuracy against eps for each kind of L-inf attack, from 0 on."""
+    clean = outcome.estimate(arm, CLEAN).mean if CLEAN in outcome.values[arm] else math.nan
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for metric in outcome.recipe.metrics:
+        attack = metric.attack if isinstance(metric, Accuracy) else None
+        if isinstance(attack, PGD | FGSM) and not isinstance(attack.ball, L2) and repr(metric) in outcome.values[arm]:
+            kind = f"PGD-{attack.steps}" if isinstance(attack, PGD) else "FGSM"
+            points = curves.setdefault(kind, [(0.0, clean)])
+            points.append((attack.ball.eps, outcome.estimate(arm, repr(metric)).mean))
+    return {kind: sorted(points) for kind, points in curves.items()}
+
+
+def pairs(outcome: Outcome, arm: str) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """(FGSM, PGD) points at the same eps."""
+    curves = attack_curves(outcome, arm)
+    weak = dict(curves.get("FGSM", []))
+    strong = [p for kind, points in curves.items() if kind.startswith("PGD") for p in points if p[0] > 0]
+    return [((eps, weak[eps]), (eps, value)) for eps, value in strong if eps in weak]
+
+
+__all__ = ["attack_curves", "cell", "change", "checks", "eps_text", "p_text", "percent", "title", "verdict"]

@@ -1,0 +1,345 @@
+"""Every component obeys its contract. A new component is tested here by being exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+import torch
+from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glasshouse import attacks, data, detectors, explainers, metrics, objectives
+from glasshouse.attacks import L2, PGD, Limited, Linf
+from glasshouse.attacks.regions import attacked
+from glasshouse.data import Digits
+from glasshouse.data.samples import Memory
+from glasshouse.detectors.findings import Findings
+from glasshouse.explainers import LIME, Grid
+from glasshouse.models import SmallCNN
+from glasshouse.objectives import CrossEntropy, Mask
+from glasshouse.registry import PACKAGES, is_frozen, names
+from glasshouse.spec import conforms, parse, pretty, required
+from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter
+
+REQUIRED: dict[str, Any] = {
+    "arms": (),
+    "change": Mask(),
+    "data": Digits(),
+    "model": SmallCNN(),
+    "name": "someone/something",
+    "objective": CrossEntropy(),
+    "root": "folder",
+    "train": "rows.parquet",
+}
+EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}}
+
+
+def example(cls: type) -> Any:
+    """A component with its defaults, and with something that fits where there is none."""
+    missing = [f.name for f in fields(cls) if required(f)]
+    return cls(**{name: REQUIRED[name] for name in missing}, **EXTRA.get(cls.__name__, {}))
+
+
+def variants(cls: type) -> Iterator[Any]:
+    """The defaults, and the defaults with each switch flipped."""
+    yield (default := example(cls))
+    for field in fields(cls):
+        if isinstance(getattr(default, field.name), bool) and cls.__name__ not in EXTRA:
+            yield replace(default, **{field.name: not getattr(default, field.name)})
+
+
+def exported(package: Any, protocol: type | None = None) -> list[Any]:
+    """Parameters for all components of a package that are called as a protocol says."""
+    found = [c for name in package.__all__ for c in variants(getattr(package, name))]
+    kept = [c for c in found if protocol is None or conforms(type(c), protocol)]
+    return [pytest.param(c, id=f"{type(c).__name__}-{i}") for i, c in enumerate(kept)]
+
+
+EVERY = [p for package in PACKAGES.values() for p in exported(package)]
+EXPLAINERS = exported(explainers, Explainer)
+ATTACKS = exported(attacks, Attack)
+REGIONS = exported(attacks, Region)
+CHANGES = exported(objectives, Augmentation) + exported(data, Augmentation)
+DETECTORS = [p for p in exported(detectors) if hasattr(p.values[0], "fit")]
+RULES = [p for p in exported(detectors) if "pool" in getattr(type(p.values[0]).__call__, "__annotations__", {})]
+BALLS = [Linf(eps=0.03), L2(eps=0.4)]
+
+
+@pytest.mark.parametrize("component", EVERY)
+def test_the_text_of_a_component_is_all_there_is_to_know(component: Any) -> None:
+    known = names()
+    again = parse(repr(component), known)
+    assert again == component and hash(again) == hash(component) and repr(again) == repr(component)
+    assert parse(pretty(component), known) == component
+    assert parse(pretty(component, width=1), known) == component
+
+
+@pytest.mark.parametrize("component", EVERY)
+def test_a_component_is_frozen_and_documented(component: Any) -> None:
+    cls = type(component)
+    assert is_frozen(cls)
+    assert cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")  # dataclass writes one by itself
+    for field in fields(cls):
+        with pytest.raises(FrozenInstanceError):
+            setattr(component, field.name, None)
+
+
+def test_no_two_components_have_one_name() -> None:
+    every = [name for package in PACKAGES.values() for name in package.__all__]
+    assert sorted(set(every)) == sorted(every)
+
+
+def test_every_package_is_sorted_and_exports_what_exists() -> None:
+    for package in PACKAGES.values():
+        assert all(hasattr(package, name) for name in package.__all__)
+
+
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_an_explanation_is_a_finite_detached_map(explainer: Explainer, net: Net, batch: Batch) -> None:
+    for x in (batch.x, batch.x.clone().requires_grad_()):
+        attribution = explainer(net, x, batch.y)
+        assert attribution.shape == (len(batch.x), SIDE, SIDE)
+        assert attribution.isfinite().all() and not attribution.requires_grad and attribution.any()
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_an_explainer_gives_everything_back(explainer: Explainer, create_graph: bool, net: Net, batch: Batch) -> None:
+    before, x = state(net), batch.x.clone()
+    explainer(net, batch.x, batch.y, create_graph=create_graph)
+    assert state(net) == before
+    assert torch.equal(batch.x, x) and not batch.x.requires_grad and batch.x.grad is None
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_an_explainer_gives_everything_back_after_an_error(
+    explainer: Explainer, create_graph: bool, call: int, net: Net, batch: Batch
+) -> None:
+    before = state(exploding(net, call))
+    with suppress(Boom) if call > 1 else pytest.raises(Boom):
+        explainer(net, batch.x, batch.y, create_graph=create_graph)
+    assert state(net) == before and not batch.x.requires_grad
+
+
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_samples_do_not_see_each_other(explainer: Explainer, net: Net, batch: Batch) -> None:
+    with torch.no_grad():
+        whole = explainer(net, batch.x, batch.y)
+        parts = [explainer(net, batch.x[i : i + 2], batch.y[i : i + 2]) for i in (0, 2, 4)]
+    torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_an_explanation_is_the_same_twice(explainer: Explainer, net: Net, batch: Batch) -> None:
+    first = explainer(net, batch.x, batch.y)
+    torch.manual_seed(99)
+    assert torch.equal(explainer(net, batch.x, batch.y), first)
+
+
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_an_explanation_can_be_trained_on(explainer: Explainer, net: Net, batch: Batch) -> None:
+    plain = explainer(net, batch.x, batch.y)
+    attribution = explainer(net, batch.x, batch.y, create_graph=True)
+    torch.testing.assert_close(attribution.detach(), plain)
+    attribution.square().sum().backward()
+    for parameter in (net.features[0].weight, net.head.weight):
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any()
+    assert net.head.bias.grad is None
+
+
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_an_activation_in_place_changes_no_explanation(explainer: Explainer, batch: Batch) -> None:
+    nets = [seeded_net(activation=lambda inplace=inplace: nn.ReLU(inplace)).eval() for inplace in (False, True)]
+    for layer in ("", "features.3", "features.1") if "layer" in {f.name for f in fields(explainer)} else ("",):
+        chosen = with_field(explainer, "layer", layer) if layer else explainer
+        outside, inside = (chosen(net, batch.x, batch.y) for net in nets)
+        assert torch.equal(outside, inside)
+
+
+def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(model.eval()(x), y)
+
+
+@pytest.mark.parametrize("ball", BALLS, ids=repr)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_stays_in_the_ball_and_raises_the_loss(attack: Any, ball: Any, net: Net, batch: Batch) -> None:
+    before, x = state(net), batch.x.clone()
+    x_adv = attacked(with_field(attack, "ball", ball), net, batch)
+    assert x_adv.shape == x.shape and x_adv.dtype == x.dtype and not x_adv.requires_grad
+    assert 0 <= float(x_adv.min()) and float(x_adv.max()) <= 1
+    assert (ball.norm(x_adv - x) <= ball.eps + 1e-5).all()
+    assert state(net) == before and torch.equal(batch.x, x) and not batch.x.requires_grad
+    assert loss(net, x_adv, batch.y) > loss(net, x, batch.y)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_keeps_to_the_pixel_range_at_its_ends(attack: Any, net: Net, batch: Batch) -> None:
+    saturated = batch._replace(x=batch.x.round())
+    x_adv = attacked(attack, net, saturated)
+    assert 0 <= float(x_adv.min()) and float(x_adv.max()) <= 1 and x_adv.isfinite().all()
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_gives_everything_back_after_an_error(attack: Any, call: int, net: Net, batch: Batch) -> None:
+    before = state(exploding(net, call))
+    with suppress(Boom) if call > 1 else pytest.raises(Boom):
+        attacked(attack, net, batch)
+    assert state(net) == before and not batch.x.requires_grad
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_follows_torchs_seed_and_needs_no_gradients_around_it(attack: Any, net: Net, batch: Batch) -> None:
+    found = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            found.append(attacked(attack, net, batch))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("ball", BALLS, ids=repr)
+def test_a_limited_attack_changes_nothing_outside_its_region(region: Any, ball: Any, net: Net, batch: Batch) -> None:
+    before = state(net)
+    where = region(net, batch)
+    assert where.shape == batch.x[:, 0].shape and where.dtype == torch.bool and where.any() and not where.all()
+    x_adv = Limited(attack=PGD(ball=ball, steps=3), region=region).on(net, batch)
+    changed = (x_adv != batch.x).any(1)
+    assert not (changed & ~where).any() and changed.flatten(1).any(1).all()
+    assert state(net) == before
+
+
+@pytest.mark.parametrize("objective", exported(objectives, Objective))
+def test_an_objective_names_finite_scalars_that_reach_the_parameters(objective: Any, net: Net, batch: Batch) -> None:
+    x = batch.x.clone()
+    before = state(net)
+    terms = objective(net, batch)
+    after = state(net)
+    assert all(after[k] == before[k] for k in ("modes", "requires_grad", "grads", "hooks"))
+    assert terms and all(isinstance(name, str) and name.isidentifier() for name in terms)
+    assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
+    torch.stack(list(terms.values())).sum().backward()
+    assert net.features[0].weight.grad is not None and net.features[0].weight.grad.any()
+    assert torch.equal(batch.x, x) and not batch.x.requires_grad
+
+
+@pytest.mark.parametrize("objective", exported(objectives, Objective))
+def test_an_objective_advances_to_an_objective_of_its_kind(objective: Any) -> None:
+    if hasattr(objective, "advance"):
+        terms = {name: float(term) for name, term in objective(mixed_net(), full_batch()).items()}
+        assert type(objective.advance(terms)) is type(objective)
+
+
+@pytest.mark.parametrize("metric", exported(metrics))
+def test_a_metric_is_one_finite_number_a_sample(metric: Any, net: Net, batch: Batch) -> None:
+    before = state(net.eval())
+    values = metric(net, batch)
+    assert values.shape == (len(batch.x),) and values.isfinite().all() and not values.requires_grad
+    assert state(net) == before
+    reordered = Batch(*(t.flip(0) for t in batch if t is not None))
+    torch.testing.assert_close(metric(net, reordered).flip(0), values)
+
+
+@pytest.mark.parametrize("segmenter", exported(explainers, Segmenter))
+@pytest.mark.parametrize("kind", ["noise", "flat", "wide"])
+def test_superpixels_are_numbered_from_0_without_gaps(segmenter: Segmenter, kind: str) -> None:
+    x = torch.rand(3, 3, 16, 24 if kind == "wide" else 16) * (kind != "flat")
+    segments = segmenter(x)
+    assert segments.shape == x[:, 0].shape and segments.dtype == torch.int64
+    for image in segments:
+        assert image.unique().tolist() == list(range(int(image.max()) + 1))
+    assert torch.equal(segmenter(x), segments)
+
+
+@pytest.mark.parametrize("fill", exported(explainers, Fill))
+@pytest.mark.parametrize("side", [16, 33, 224])
+def test_a_fill_looks_like_an_image(fill: Fill, side: int) -> None:
+    grid = Grid(cells=4)
+    for x in (torch.rand(2, 3, side, side), torch.ones(1, 3, side, side), torch.zeros(1, 3, side, side)):
+        filled = fill(x, grid(x))
+        assert filled.shape == x.shape and filled.dtype == x.dtype
+        assert 0 <= float(filled.min()) and float(filled.max()) <= 1
+
+
+@pytest.mark.parametrize("fill", exported(explainers, Fill))
+def test_images_are_filled_one_by_one(fill: Fill, batch: Batch) -> None:
+    segments = Grid(cells=4)(batch.x)
+    one_by_one = [fill(batch.x[i : i + 1], segments[i : i + 1]) for i in range(len(batch.x))]
+    torch.testing.assert_close(fill(batch.x, segments), torch.cat(one_by_one))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_keeps_shapes_labels_and_the_callers_batch(change: Augmentation, batch: Batch) -> None:
+    before = Batch(*(None if t is None else t.clone() for t in batch))
+    changed = change(batch)
+    assert all(a is not None and b is not None and torch.equal(a, b) for a, b in zip(before, batch, strict=True))
+    assert all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(batch, changed, strict=True))
+    assert torch.equal(changed.y, batch.y) and torch.equal(changed.index, batch.index)
+    assert 0 <= float(changed.x.min()) and float(changed.x.max()) <= 1
+    assert not torch.equal(changed.x, batch.x)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_spurious_stays_marked_wherever_it_goes(change: Augmentation, seed: int) -> None:
+    torch.manual_seed(seed)
+    spurious = torch.rand(8, SIDE, SIDE) < 0.2
+    x = torch.where(spurious[:, None], 1.0, 0.5 * torch.rand(8, 3, SIDE, SIDE))
+    changed = change(Batch(x, torch.arange(8), ~spurious))
+    assert changed.mask is not None
+    assert not (changed.mask & (changed.x == 1).all(1)).any()
+
+
+LOOK = LIME(segmenter=Grid(cells=4), samples=16)
+
+
+def images(count: int = 24) -> Memory:
+    generator = torch.Generator().manual_seed(3)
+    pixels = torch.randint(256, (count, 3, SIDE, SIDE), generator=generator).byte()
+    masks = full_batch(count).mask
+    return Memory(pixels, torch.arange(count) % 4, ("a", "b", "c", "d"), masks)
+
+
+def check_findings(found: Findings, samples: Memory, count: int) -> None:
+    assert found.index.tolist() == sorted(set(found.index.tolist())) and len(found.index) == count
+    assert torch.equal(found.y, samples.labels[found.index])
+    assert found.segments.shape == (count, SIDE, SIDE)
+    exists = found.score > -torch.inf
+    assert exists.sum(1).tolist() == (found.segments.flatten(1).amax(1) + 1).tolist()
+    assert found.score[exists].isfinite().all() and found.by_class.isfinite().all()
+    assert found.by_class.shape == (len(samples.classes), SIDE, SIDE)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_detector_finds_scores_and_gives_everything_back(detector: Any, net: Net) -> None:
+    detector = replace(with_field(detector, "lime", LOOK), images=16, pool=12, batch_size=8)
+    before, samples = state(net), images()
+    found = detector.fit(net, samples)
+    check_findings(found, samples, 16)
+    assert state(net) == before
+    torch.manual_seed(99)
+    assert all(torch.equal(a, b) for a, b in zip(detector.fit(net, samples), found, strict=True))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_scores_every_superpixel(rule: Any, net: Net, batch: Batch) -> None:
+    before, segments = state(net), LOOK.segmenter(batch.x)
+    score = rule(net, batch, segments, LOOK, batch)
+    assert score.shape == (len(batch.x), 16) and score.isfinite().all() and not score.requires_grad
+    assert (score >= 0).all() and score.any() and state(net) == before
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_gives_everything_back_after_an_error(rule: Any, net: Net, batch: Batch) -> None:
+    before = state(exploding(net, 3))
+    with suppress(Boom):
+        rule(net, batch, LOOK.segmenter(batch.x), LOOK, batch)
+    assert state(net) == before
