@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from .recipe import Recipe
@@ -61,9 +63,13 @@ def list_components(
             raise ValueError(f"unknown kind {kind!r}; there are: {', '.join(kinds)}")
         for title, listed in kinds.items():
             if listed and kind in ("", title):
-                shown.print(component_table(title, [known[n] for n in listed]))
+                shown.rule(f"[bold]{title}", align="left")
+                for name in listed:
+                    show_component(known[name])
         if kind in ("", "recipes"):
-            shown.print(recipe_table([getattr(recipes, n) for n in recipes.__all__]))
+            shown.rule("[bold]recipes to run", align="left")
+            for name in recipes.__all__:
+                show_recipe(getattr(recipes, name))
 
 
 @app.command()
@@ -294,18 +300,20 @@ def bars() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def component_table(title: str, components: list[type]) -> Table:
-    """Components of one kind: the text that makes each, and the first line about it."""
-    table = Table(title=title, title_justify="left", show_lines=False, expand=True)
-    table.add_column("component", ratio=2, overflow="fold")
-    table.add_column("what it is", ratio=3, overflow="fold")
-    for component in components:
-        about = inspect.getdoc(component) or ""
-        if source := source_of(component):
-            about += f"\n{source}"
-        told_fields = ", ".join(f"{f.name}={field_text(f)}" for f in fields(component))
-        table.add_row(escape(f"{component.__name__}({told_fields})"), escape(about.split("\n\n")[0].replace("\n", " ")))
-    return table
+def show_component(component: type) -> None:
+    """The text that makes a component, what it is, and the paper it comes from."""
+    told_fields = ", ".join(f"{f.name}={field_text(f)}" for f in fields(component))
+    entry(f"{component.__name__}({told_fields})", component)
+    if source := source_of(component):
+        shown.print(Padding(Text(source, style="dim"), (0, 0, 0, 4)))
+
+
+def entry(text: str, thing: Any) -> None:
+    """A name with its parameters, and the first paragraph about it."""
+    name, _, rest = text.partition("(")
+    shown.print(Text.assemble((name, "bold cyan"), f"({rest}"), soft_wrap=True, highlight=False)
+    about = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+    shown.print(Padding(Text(about), (0, 0, 0, 4)))
 
 
 def field_text(field: Any) -> str:
@@ -322,26 +330,20 @@ def source_of(component: type) -> str:
     return about if "http" in about and "http" not in (inspect.getdoc(component) or "") else ""
 
 
-def recipe_table(functions: list[Callable[..., Recipe]]) -> Table:
-    """Recipes with their parameters."""
-    table = Table(title="recipes to run", title_justify="left", expand=True)
-    table.add_column("recipe", ratio=2, overflow="fold")
-    table.add_column("what it is", ratio=3, overflow="fold")
-    for function in functions:
-        parameters = ", ".join(str(p).replace("'", "") for p in inspect.signature(function).parameters.values())
-        about = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
-        table.add_row(escape(f"{function.__name__}({parameters})"), escape(about))
-    return table
+def show_recipe(function: Callable[..., Recipe]) -> None:
+    """A recipe with its parameters."""
+    parameters = (str(p).replace("'", "") for p in inspect.signature(function).parameters.values())
+    entry(f"{function.__name__}({', '.join(parameters)})", function)
 
 
 def outcome_table(summary: dict[str, Any]) -> Table:
     """Every arm's means with their intervals."""
     table = Table(title=escape(str(summary["title"])), title_justify="left")
     table.add_column("")
-    for metric in summary["table"]["metrics"]:
-        table.add_column(escape(metric), justify="right")
-    for arm, cells in summary["table"]["arms"].items():
-        table.add_row(escape(arm), *(escape(cell) for cell in cells))
+    for arm in summary["table"]["arms"]:
+        table.add_column(escape(arm), justify="right")
+    for metric, cells in summary["table"]["metrics"].items():
+        table.add_row(escape(metric), *(escape(cell) for cell in cells))
     return table
 
 

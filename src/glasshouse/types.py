@@ -6,7 +6,7 @@ call. Its ``repr`` is its configuration (see :mod:`glasshouse.spec`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -115,10 +115,8 @@ class Augmentation(Protocol):
     def __call__(self, batch: Batch) -> Batch: ...
 
 
-class Progress(Protocol):
-    """Told ``progress(label, done, total)`` while something long goes on; the library itself never prints."""
-
-    def __call__(self, label: str, done: int, total: int) -> None: ...
+# Told ``progress(label, done, total)`` while something long goes on; the library itself never prints.
+Progress = Callable[[str, int, int], None]
 
 
 def silent(label: str, done: int, total: int) -> None:

@@ -85,7 +85,8 @@ class Transplanted:
 
     Pasted at its own place into images of other classes, a shortcut takes its class with it wherever it comes; a
     piece of an object seldom does. The score is the share of the image's evidence that moves for sure
-    (:func:`criteria.carried`), divided by ``share``. Only the ``candidates`` superpixels that LIME finds most important are tried; the others score 0.
+    (:func:`criteria.carried`), divided by ``share``. Only the ``candidates``
+    superpixels that LIME finds most important are tried; the others score 0.
 
     Cost: one LIME explanation and ``candidates`` * ``recipients`` forward passes an image.
     """

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..attacks import FGSM, Linf
+from ..attacks import FGSM, PGD, Linf
 from ..data import CropFlip, Digits
 from ..detectors import Spurious
 from ..explainers import LIME, ImageMeanFill
+from ..metrics import Accuracy, MassInside
 from ..models import ResNet18, SmallCNN
 from ..objectives import Adversarial, Changed, CrossEntropy, Sensitivity, Sum, Transplant
 from ..recipe import Arm, Recipe
@@ -76,6 +77,12 @@ def demo() -> Recipe:
         arms=with_controls(refined(alpha=0.5, lam=0), Spurious(lime=lime, images=160)),
         training=training,
         refining=replace(training, epochs=5),
+        metrics=(
+            Accuracy(),
+            *(Accuracy(attack=FGSM(ball=Linf(eps=eps / 255))) for eps in (1, 2, 4, 8)),
+            *(Accuracy(attack=PGD(ball=Linf(eps=eps / 255))) for eps in (2, 4)),
+            MassInside(),
+        ),
         explainer=lime,
         title="Handwritten digits with a planted shortcut",
     )

@@ -17,7 +17,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 COLOURS = ("#b91c1c", "#0f766e", "#9ca3af", "#d97706", "#6d28d9", "#2563eb", "#0891b2", "#4d7c0f")
-STYLE = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
@@ -59,7 +59,8 @@ def sweep(curves: Curves) -> str:
                     color=colour,
                     label=arm,
                 )
-            axis.set(title=f"under {kind}", xlabel="eps (of 255)", ylim=(-2, 102))
+            measured = sorted({eps * 255 for found in curves.values() for eps, _ in found.get(kind, [])})
+            axis.set(title=f"under {kind}", xlabel="eps (of 255)", ylim=(-2, 102), xticks=measured)
         axes[0, 0].set_ylabel("accuracy, %")
         axes[0, -1].legend(frameon=False, fontsize=8, loc="upper right")
         return inline(figure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from .. import __version__
 from ..data.samples import at_most, batches
 from ..detectors.findings import found
+from ..explainers import LIME
 from ..files import write_whole
 from ..metrics import MassInside
 from ..modes import device_of, frozen
@@ -70,8 +72,10 @@ def summarised(outcome: Outcome) -> dict[str, Any]:
         "title": outcome.recipe.title,
         "verdict": words.verdict(outcome),
         "table": {
-            "metrics": [words.title(m) for m in metrics],
-            "arms": {n: [words.cell(outcome.estimate(n, repr(m))) for m in metrics] for n in outcome.values},
+            "arms": list(outcome.values),
+            "metrics": {
+                words.title(m): [words.cell(outcome.estimate(n, repr(m))) for n in outcome.values] for m in metrics
+            },
         },
     }
 
@@ -93,7 +97,7 @@ def tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
     first = outcome.rounds[guided.name][0]
     if first.quality and first.quality.auroc is not None:
         told = f"precision {words.percent(first.quality.precision, 0)}, recall {words.percent(first.quality.recall, 0)}"
-        shown.append((f"{first.quality.auroc:.3f}", "detector's AUROC against the truth", told))
+        shown.append((f"{first.quality.auroc:.4f}", "detector's AUROC against the truth", told))
     return shown
 
 
@@ -136,7 +140,7 @@ def round_row(name: str, now: Round, first: Round) -> dict[str, str]:
         "carried": f"{carried:.2f}",
         "precision": words.percent(quality.precision) if quality else "–",
         "recall": words.percent(quality.recall) if quality else "–",
-        "auroc": f"{quality.auroc:.3f}" if quality and quality.auroc is not None else "–",
+        "auroc": f"{quality.auroc:.4f}" if quality and quality.auroc is not None else "–",
     }
 
 
@@ -196,10 +200,12 @@ def seen_figure(outcome: Outcome) -> str | None:
 
 
 def explained(outcome: Outcome, arm: str, x: Tensor, target: Tensor) -> Tensor:
-    """The recipe's explainer on an arm's model, ``[B, H, W]`` on the CPU."""
-    model = outcome.models[arm]
+    """The recipe's explainer on an arm's model, ``[B, H, W]`` on the CPU; LIME with maskings enough for a clear map."""
+    model, explainer = outcome.models[arm], outcome.recipe.explainer
+    if isinstance(explainer, LIME):
+        explainer = replace(explainer, samples=max(explainer.samples, 1000))
     where = device_of(model)
-    return outcome.recipe.explainer(model, x.to(where), target.to(where)).detach().cpu()
+    return explainer(model, x.to(where), target.to(where)).detach().cpu()
 
 
 @torch.no_grad()

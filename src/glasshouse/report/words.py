@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from ..attacks import FGSM, L2, PGD, Limited
 from ..metrics import Accuracy, MassInside
@@ -63,7 +64,8 @@ def verdict(outcome: Outcome) -> str:
     guided = outcome.guided
     metric = CLEAN if CLEAN in outcome.values["baseline"] else next(iter(outcome.values["baseline"]))
     if guided is None:
-        return f"The baseline reaches {percent(outcome.estimate('baseline', metric).mean)}. Nothing was refined by explanations."
+        reached = percent(outcome.estimate("baseline", metric).mean)
+        return f"The baseline reaches {reached}. Nothing was refined by explanations."
     base, own = (outcome.estimate(name, metric) for name in ("baseline", guided.name))
     against = outcome.comparisons(metric)
     first = (
@@ -95,9 +97,9 @@ def checks(outcome: Outcome) -> list[tuple[str, str, str]]:
     for name, values in outcome.values.items():
         curves = attack_curves(outcome, name)
         for kind, points in curves.items():
-            rising = [(a, b) for a, b in zip(points, points[1:], strict=False) if b[1] > a[1] + 0.02]
+            rising = [(a, b) for a, b in pairwise(points) if b[1] > a[1] + 0.02]
             verdict = "warn" if rising else "pass"
-            told = "falls" if not rising else f"rises from {eps_text(rising[0][0])} to {eps_text(rising[0][1])}"
+            told = "falls" if not rising else f"rises from {eps_text(rising[0][0][0])} to {eps_text(rising[0][1][0])}"
             if rising or name == "baseline":
                 found.append((verdict, f"{name}: accuracy under {kind} falls with eps", told))
         for weak, strong in pairs(outcome, name):
