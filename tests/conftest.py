@@ -28,7 +28,7 @@ def batch() -> Batch:
 @pytest.fixture
 def linear() -> Callable[[], Linear]:
     """A linear model of two classes with random weights, the same each time."""
-    weight = torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
+    weight = 0.1 * torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
     return lambda: Linear(weight.clone())
 
 

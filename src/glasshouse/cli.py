@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -199,20 +200,14 @@ def called(function: Callable[..., Recipe], settings: list[str], known: Mapping[
 
 def overridden(recipe: Recipe, settings: list[str], known: Mapping[str, type]) -> Recipe:
     """A recipe with fields replaced."""
-    from .spec import override, parse
+    from .spec import hint_at, override
 
     for setting in settings:
         name, value = split_setting(setting)
         if name == "data":
             recipe = replace(recipe, data=data_of(value, known))
             continue
-        try:
-            new = parse(value, known)
-        except ValueError:
-            if name.rpartition(".")[2] not in ("title", "name", "weights", "root", "train", "test"):
-                raise
-            new = value  # a text needs no quotes where only a text can be meant
-        recipe = override(recipe, name, new)
+        recipe = override(recipe, name, literal(name, value, hint_at(recipe, name), known))
     return recipe
 
 
@@ -225,12 +220,14 @@ def split_setting(text: str) -> tuple[str, str]:
 
 
 def literal(name: str, text: str, hint: Any, known: Mapping[str, type]) -> Any:
-    """A setting for a parameter of a recipe; texts need no quotes."""
-    from .spec import describe, fits, parse
+    """The value of a setting; texts need no quotes."""
+    from .spec import components, describe, fits, parse
 
     if hint is str:
         return text.strip("'\"")
-    value = parse(text, known)
+    if text.isidentifier() and text not in ("True", "False", "None", "inf") and not components(hint):
+        raise ValueError(f"{name} takes {describe(hint)}, not {text!r}")
+    value = parse(text, known, hint)
     if not fits(value, hint):
         raise ValueError(f"{name} takes {describe(hint)}, not {text!r}")
     return value
@@ -285,19 +282,36 @@ def sentences() -> Iterator[None]:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars with the time left, one for each thing that goes on."""
+    """Progress bars with the time left, one for each thing that goes on; plain lines where there is no terminal."""
+    if not told.is_terminal:
+        yield lines()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=told) as progress:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(label: str, done: int, total: int) -> None:
-            if label in tasks and progress.tasks[progress.task_ids.index(tasks[label])].finished:
-                progress.reset(tasks[label], total=total)
             if label not in tasks:
                 tasks[label] = progress.add_task(escape(label), total=total)
             progress.update(tasks[label], completed=done, total=total)
 
         yield show
+
+
+def lines() -> Callable[[str, int, int], None]:
+    """Progress as a line whenever a quarter is done."""
+    quarters: dict[str, int] = {}
+    started: dict[str, float] = {}
+
+    def show(label: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        quarter, spent = 4 * done // max(total, 1), now - started.setdefault(label, now)
+        if quarter > quarters.get(label, 0 if done else -1):
+            quarters[label] = quarter
+            left = f", {spent * (total - done) / done:.0f} s left" if 0 < done < total else ""
+            told.print(f"{label}: {done}/{total}, {spent:.0f} s{left}", highlight=False, markup=False, soft_wrap=True)
+
+    return show
 
 
 def show_component(component: type) -> None:

@@ -17,7 +17,9 @@ from .types import Objective, Progress, Samples, silent
 class Detector(Protocol):
     """Finds what a model wrongly relies on in training samples."""
 
-    def fit(self, model: nn.Module, samples: Samples, progress: Progress = silent) -> Findings: ...
+    def fit(
+        self, model: nn.Module, samples: Samples, progress: Progress = silent, label: str = "detect"
+    ) -> Findings: ...
 
 
 class Rounds(Protocol):

@@ -208,8 +208,9 @@ class StoredRounds:
         path = self.folder / f"findings-{number + 1}.safetensors"
         findings = store.load_findings(path)
         if findings is None:
-            with self.work.timed(f"detect {self.arm.name} {number + 1}"):
-                findings = detector.fit(model, self.work.outcome.train, self.work.progress)
+            label = f"detect {self.arm.name} {number + 1}"
+            with self.work.timed(label):
+                findings = detector.fit(model, self.work.outcome.train, self.work.progress, label)
             store.keep_findings(path, findings)
         masks = masks_of(self.work.outcome.train, findings.index)
         self.seen.append(Round(findings, None if masks is None else quality(findings, masks)))

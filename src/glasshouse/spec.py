@@ -27,10 +27,11 @@ _CONSTANTS = {"inf": math.inf, "nan": math.nan}
 _LONGEST = 100_000  # characters: far above any recipe, far below what exhausts the parser
 
 
-def parse(text: str, names: Mapping[str, type]) -> Any:
+def parse(text: str, names: Mapping[str, type], hint: Any = Any) -> Any:
     """Build the component that ``text`` describes, e.g. ``PGD(ball=Linf(eps=8/255), steps=10)``.
 
-    A bare name is the component with its defaults: ``PGD`` is ``PGD()``.
+    A bare name is the component with its defaults: ``PGD`` is ``PGD()``. ``hint`` is the annotation of the place
+    where the value goes; messages then name what fits there.
 
     Raises:
         ValueError: on anything but literals, arithmetic on numbers and calls of known names, on an unknown field
@@ -39,7 +40,7 @@ def parse(text: str, names: Mapping[str, type]) -> Any:
     if len(text) > _LONGEST:
         raise ValueError(f"the text is {len(text)} characters long; at most {_LONGEST} are read")
     try:
-        return _build(ast.parse(text.strip(), mode="eval").body, names)
+        return _build(ast.parse(text.strip(), mode="eval").body, names, hint)
     except SyntaxError as error:
         raise ValueError(f"cannot read {text!r}: {error.msg}") from None
     except (RecursionError, MemoryError):
@@ -64,12 +65,12 @@ def pretty(value: Any, indent: int = 0, width: int = 100) -> str:
     return f"{head}\n{''.join(lines)}{' ' * indent}{tail}"
 
 
-def _build(node: ast.expr, names: Mapping[str, type]) -> Any:
+def _build(node: ast.expr, names: Mapping[str, type], hint: Any = Any) -> Any:
     match node:
         case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            return tuple(_build(element, names) for element in elements)
+            return tuple(_build(element, names, _element(hint)) for element in elements)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_number(_build(operand, names), node)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
@@ -81,9 +82,9 @@ def _build(node: ast.expr, names: Mapping[str, type]) -> Any:
         case ast.Name(id=name) if name in _CONSTANTS:
             return _CONSTANTS[name]
         case ast.Name(id=name):
-            return _make(name, {}, names)
+            return _make(name, [], names, hint)
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            return _make(name, {str(k.arg): _build(k.value, names) for k in keywords}, names)
+            return _make(name, keywords, names, hint)
         case ast.Call(func=ast.Name(id=name)):
             raise ValueError(f"{name}: give fields by name, as in {name}(field=value)")
     raise ValueError(f"not a literal or a component: {ast.unparse(node)!r}")
@@ -95,18 +96,64 @@ def _number(value: Any, node: ast.expr) -> Any:
     return value
 
 
-def _make(name: str, values: dict[str, Any], names: Mapping[str, type]) -> Any:
+def _make(name: str, keywords: list[ast.keyword], names: Mapping[str, type], hint: Any) -> Any:
     if name not in names:
-        raise ValueError(f"unknown component {name!r}; known: {', '.join(sorted(names))}")
+        fitting = sorted(n for n, cls in names.items() if accepts(hint, cls))
+        raise ValueError(f"unknown component {name!r}; known: {', '.join(fitting or sorted(names))}")
     cls = names[name]
     known = {f.name: f for f in fields(cls)}
-    if unknown := sorted(set(values) - set(known)):
+    given = [str(k.arg) for k in keywords]
+    if unknown := [k for k in given if k not in known]:
         raise ValueError(f"{name} has no field {unknown[0]!r}; it has: {', '.join(known) or 'none'}")
-    if missing := [k for k, f in known.items() if required(f) and k not in values]:
+    if len(set(given)) < len(given):
+        raise ValueError(f"{name}: a field is given twice")
+    if missing := [k for k, f in known.items() if required(f) and k not in given]:
         raise ValueError(f"{name} needs a value for {missing[0]!r}")
-    for key, value in values.items():
-        check(cls, key, value)
-    return cls(**values)
+    return cls(**{str(k.arg): _field(cls, str(k.arg), k.value, names) for k in keywords})
+
+
+def _field(cls: type, name: str, node: ast.expr, names: Mapping[str, type]) -> Any:
+    hint = hints_of(cls)[name]
+    if isinstance(node, ast.Name) and node.id not in (*names, *_CONSTANTS) and not components(hint):
+        raise ValueError(f"{cls.__name__}: field {name!r} takes {describe(hint)}, not {node.id!r}")
+    value = _build(node, names, hint)
+    check(cls, name, value)
+    return value
+
+
+def _element(hint: Any) -> Any:
+    arguments = typing.get_args(hint)
+    return arguments[0] if typing.get_origin(hint) is tuple and arguments else Any
+
+
+def components(hint: Any) -> bool:
+    """Whether the annotation lets a component in."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType, tuple):
+        return any(map(components, typing.get_args(hint)))
+    return hint is Any or (isinstance(hint, type) and hint not in (int, float, str, bool, type(None), type(Ellipsis)))
+
+
+def accepts(hint: Any, cls: type) -> bool:
+    """Whether a component of this class fits the annotation."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(accepts(h, cls) for h in typing.get_args(hint))
+    if getattr(hint, "_is_protocol", False):
+        return conforms(cls, hint)
+    return hint is Any or (isinstance(hint, type) and issubclass(cls, hint))
+
+
+def hint_at(component: Any, path: str) -> Any:
+    """The annotation of the field at a dotted path; ValueError if there is no such field."""
+    head, _, rest = path.partition(".")
+    if isinstance(component, tuple):
+        if not head.isdecimal() or int(head) >= len(component):
+            raise ValueError(f"no element {head!r}; there are: {', '.join(map(str, range(len(component))))}")
+        return hint_at(component[int(head)], rest) if rest else type(component[int(head)])
+    cls: type = type(component)
+    known = list(hints_of(cls)) if is_dataclass(cls) else []
+    if head not in known:
+        raise ValueError(f"{cls.__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
+    return hint_at(getattr(component, head), rest) if rest else hints_of(cls)[head]
 
 
 def required(field: Field[Any]) -> bool:
@@ -122,31 +169,26 @@ def override(component: Any, path: str, value: Any) -> Any:
     Raises:
         ValueError: if there is no such field, or the value is of the wrong kind.
     """
+    hint = hint_at(component, path)
+    if not fits(value, hint):
+        raise ValueError(f"{path} takes {describe(hint)}, not {value!r}")
     head, _, rest = path.partition(".")
     if isinstance(component, tuple):
-        if not head.isdecimal() or int(head) >= len(component):
-            raise ValueError(f"no element {head!r}; there are: {', '.join(map(str, range(len(component))))}")
         i = int(head)
-        new = override(component[i], rest, value) if rest else value
-        return (*component[:i], new, *component[i + 1 :])
-    cls: type = type(component)
-    known = [f.name for f in fields(cls)] if is_dataclass(cls) else []
-    if head not in known:
-        raise ValueError(f"{cls.__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
-    new = override(getattr(component, head), rest, value) if rest else value
-    check(cls, head, new)
-    return replace(component, **{head: new})
+        return (*component[:i], override(component[i], rest, value) if rest else value, *component[i + 1 :])
+    return replace(component, **{head: override(getattr(component, head), rest, value) if rest else value})
 
 
 def check(cls: type, name: str, value: Any) -> None:
     """Raise ValueError unless ``value`` fits the annotation of the field ``name`` of ``cls``."""
-    hint = _hints(cls)[name]
+    hint = hints_of(cls)[name]
     if not fits(value, hint):
         raise ValueError(f"{cls.__name__}: field {name!r} takes {describe(hint)}, not {value!r}")
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def hints_of(cls: type) -> dict[str, Any]:
+    """The annotations of a component's fields."""
     return typing.get_type_hints(cls)
 
 
@@ -219,6 +261,8 @@ def describe(hint: Any) -> str:
 
 
 def require(component: Any, condition: bool, rule: str) -> None:
-    """Raise ValueError ``"<component>: <rule>"`` unless ``condition``; for ``__post_init__``."""
+    """Raise ValueError unless ``condition``; a rule begins with the field it is about: ``"steps is at least 1"``."""
     if not condition:
-        raise ValueError(f"{component!r}: {rule}")
+        value = getattr(component, rule.split()[0], None)
+        told = f", not {value!r}" if isinstance(value, int | float | str) else ""
+        raise ValueError(f"{type(component).__name__}: {rule}{told}")

@@ -234,7 +234,7 @@ def test_an_objective_names_finite_scalars_that_reach_the_parameters(objective: 
 @pytest.mark.parametrize("objective", exported(objectives, Objective))
 def test_an_objective_advances_to_an_objective_of_its_kind(objective: Any) -> None:
     if hasattr(objective, "advance"):
-        terms = {name: float(term) for name, term in objective(mixed_net(), full_batch()).items()}
+        terms = {name: term.item() for name, term in objective(mixed_net(), full_batch()).items()}
         assert type(objective.advance(terms)) is type(objective)
 
 

@@ -41,7 +41,7 @@ class Spurious:
         require(self, self.pool >= 2, "pool is at least 2")
         require(self, self.batch_size >= 1, "batch_size is at least 1")
 
-    def fit(self, model: nn.Module, samples: Samples, progress: Progress = silent) -> Findings:
+    def fit(self, model: nn.Module, samples: Samples, progress: Progress = silent, label: str = "detect") -> Findings:
         """What the model relies on in ``samples``, which must be training data: findings steer training."""
         chosen = at_most(samples, self.images)
         index = chosen_index(chosen)
@@ -53,7 +53,7 @@ class Spurious:
             score = self.rule(model, batch, segments, self.lime, pool)
             score = score.masked_fill(~existing(segments), -torch.inf)
             rows.append((batch.y.cpu(), segments.cpu(), score.cpu()))
-            progress("detect", sum(len(y) for y, _, _ in rows), len(chosen))
+            progress(label, sum(len(y) for y, _, _ in rows), len(chosen))
         y, segments = (torch.cat([row[i] for row in rows]) for i in (0, 1))
         score = stacked([row[2] for row in rows])
         findings = Findings(index, y, segments, score, torch.zeros(len(samples.classes), *segments.shape[1:]))
