@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from nets import SIDE, Linear, Net, full_batch, mixed_net
 
 from glasshouse.types import Batch
+from nets import SIDE, Linear, Net, full_batch, mixed_net
+
+torch.set_num_threads(1)  # tiny tensors: threads only wait for each other
 
 
 @pytest.fixture

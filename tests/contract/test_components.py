@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +24,7 @@ from glasshouse.objectives import CrossEntropy, Mask
 from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.spec import conforms, parse, pretty, required
 from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter
+from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
 REQUIRED: dict[str, Any] = {
     "arms": (),
@@ -173,7 +173,7 @@ def test_an_attack_stays_in_the_ball_and_raises_the_loss(attack: Any, ball: Any,
     before, x = state(net), batch.x.clone()
     x_adv = attacked(with_field(attack, "ball", ball), net, batch)
     assert x_adv.shape == x.shape and x_adv.dtype == x.dtype and not x_adv.requires_grad
-    assert 0 <= float(x_adv.min()) and float(x_adv.max()) <= 1
+    assert float(x_adv.min()) >= 0 and float(x_adv.max()) <= 1
     assert (ball.norm(x_adv - x) <= ball.eps + 1e-5).all()
     assert state(net) == before and torch.equal(batch.x, x) and not batch.x.requires_grad
     assert loss(net, x_adv, batch.y) > loss(net, x, batch.y)
@@ -183,7 +183,7 @@ def test_an_attack_stays_in_the_ball_and_raises_the_loss(attack: Any, ball: Any,
 def test_an_attack_keeps_to_the_pixel_range_at_its_ends(attack: Any, net: Net, batch: Batch) -> None:
     saturated = batch._replace(x=batch.x.round())
     x_adv = attacked(attack, net, saturated)
-    assert 0 <= float(x_adv.min()) and float(x_adv.max()) <= 1 and x_adv.isfinite().all()
+    assert float(x_adv.min()) >= 0 and float(x_adv.max()) <= 1 and x_adv.isfinite().all()
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -266,7 +266,7 @@ def test_a_fill_looks_like_an_image(fill: Fill, side: int) -> None:
     for x in (torch.rand(2, 3, side, side), torch.ones(1, 3, side, side), torch.zeros(1, 3, side, side)):
         filled = fill(x, grid(x))
         assert filled.shape == x.shape and filled.dtype == x.dtype
-        assert 0 <= float(filled.min()) and float(filled.max()) <= 1
+        assert float(filled.min()) >= 0 and float(filled.max()) <= 1
 
 
 @pytest.mark.parametrize("fill", exported(explainers, Fill))
@@ -283,7 +283,7 @@ def test_a_change_keeps_shapes_labels_and_the_callers_batch(change: Augmentation
     assert all(a is not None and b is not None and torch.equal(a, b) for a, b in zip(before, batch, strict=True))
     assert all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(batch, changed, strict=True))
     assert torch.equal(changed.y, batch.y) and torch.equal(changed.index, batch.index)
-    assert 0 <= float(changed.x.min()) and float(changed.x.max()) <= 1
+    assert float(changed.x.min()) >= 0 and float(changed.x.max()) <= 1
     assert not torch.equal(changed.x, batch.x)
 
 

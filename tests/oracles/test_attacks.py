@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from nets import SIDE, Linear, Net
 from torch import Tensor, nn
 
 from glasshouse.attacks import FGSM, L2, PGD, Explained, Limited, Linf, Spurious
@@ -14,6 +13,7 @@ from glasshouse.attacks.regions import attacked
 from glasshouse.explainers import InputGradient
 from glasshouse.metrics import Accuracy
 from glasshouse.types import Batch
+from nets import SIDE, Linear, Net
 
 Y = torch.tensor([0, 1])
 GREY = torch.full((2, 3, SIDE, SIDE), 0.5)

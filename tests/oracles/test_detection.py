@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nets import Net
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from glasshouse.detectors.rules import existing
 from glasshouse.detectors.spurious import aggregated, masks_of
 from glasshouse.explainers import LIME, Grid, ImageMeanFill
 from glasshouse.types import Batch
+from nets import Net
 
 CELLS, PLACE = 4, 5  # 16 superpixels; the model reads the sixth only
 

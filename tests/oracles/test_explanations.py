@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from nets import CLASSES, SIDE, Linear, Net, seeded_net
 from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from glasshouse.explainers.lime import cosine_kernel, weighted_ridge
 from glasshouse.explainers.superpixels import averaged, painted, pooled, switched
 from glasshouse.metrics import MassInside
 from glasshouse.types import Batch
+from nets import CLASSES, SIDE, Linear, Net, seeded_net
 
 
 def test_the_input_gradient_of_a_linear_model_is_its_weight(linear: Callable[[], Linear], batch: Batch) -> None:
@@ -135,7 +135,7 @@ def test_grad_cam_names_the_layers_there_are(net: Net, linear: Callable[[], Line
         GradCAM(layer="nope")(net, batch.x, batch.y)
     with pytest.raises(ValueError, match="no layer of the model gives a feature map"):
         GradCAM()(linear(), batch.x, batch.y % 2)
-    with pytest.raises(ValueError, match="not a .* feature map"):
+    with pytest.raises(ValueError, match=r"not a .* feature map"):
         GradCAM(layer="head")(net, batch.x, batch.y)
 
 

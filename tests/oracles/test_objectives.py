@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from nets import Net, full_batch, seeded_net
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +17,7 @@ from glasshouse.explainers import ConstantFill, GradCAM, InputGradient
 from glasshouse.objectives import Adversarial, Changed, CrossEntropy, Lagrangian, Mask, Sensitivity, Sum, Transplant
 from glasshouse.objectives.sensitivity import gradient_norms, mean_over
 from glasshouse.types import Batch
+from nets import Net, full_batch, seeded_net
 
 
 def double_batch() -> Batch:
@@ -57,9 +57,13 @@ def test_the_gradient_of_a_gradient_is_right(name: str) -> None:
     value.backward()
     generator = torch.Generator().manual_seed(7)
     direction = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in net.parameters()]
-    exact = sum(float((p.grad * d).sum()) for p, d in zip(net.parameters(), direction, strict=True) if p.grad is not None)
+    exact = sum(
+        float((p.grad * d).sum()) for p, d in zip(net.parameters(), direction, strict=True) if p.grad is not None
+    )
     assert abs(exact) > 1e-6
-    assert slope_by_differences(net, lambda: SECOND_ORDER[name](net, batch), direction) == pytest.approx(exact, rel=1e-4)
+    assert slope_by_differences(net, lambda: SECOND_ORDER[name](net, batch), direction) == pytest.approx(
+        exact, rel=1e-4
+    )
 
 
 class Opponent(nn.Module):
