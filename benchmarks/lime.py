@@ -6,8 +6,11 @@ python benchmarks/lime.py [--repetitions 5]        about five minutes on two cor
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,9 @@ from torch import Tensor, nn
 
 from glasshouse.explainers import LIME, Slic
 from glasshouse.models import ResNet20, TorchVision
+
+# This file is called lime as well, and would be found before the package.
+sys.path = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 
 SETTINGS = (
     ("ResNet-20, 32 x 32", ResNet20(), 10, 32, 8, 256, 256),
@@ -60,7 +66,6 @@ def by_lime(model: nn.Module, x: Tensor, segments: Tensor, samples: int, batch_s
                 num_samples=samples,
                 batch_size=batch_size,
                 segmentation_fn=lambda _, labels=labels: labels.numpy(),
-                progress_bar=False,
             )
 
     return function
@@ -102,7 +107,7 @@ def measure(repetitions: int) -> tuple[Table, dict[str, float]]:
         seconds = interleaved(
             {
                 "forwards": forwards(model, x, samples, batch_size),
-                "lime_over_forwards": lambda m=model, o=ours, x=x, t=target, s=segments: o.surrogate(m, x, t, s),
+                "lime_over_forwards": partial(ours.surrogate, model, x, target, segments),
                 "peer_lime_over_forwards": by_lime(model, x, segments, samples, batch_size),
                 "captum_over_forwards": by_captum(model, x, segments, samples, batch_size),
             },

@@ -164,13 +164,13 @@ def chosen_recipe(text: str, settings: list[str], known: Mapping[str, type]) -> 
 
     if text in recipes.__all__:
         return called(getattr(recipes, text), settings, known)
-    try:
-        found = parsed(Path(text), known) if Path(text).is_file() else parse(text, known)
-    except ValueError as error:
-        if "(" in text or Path(text).is_file():
-            raise
+    if text.lstrip().startswith("Recipe("):
+        found = parse(text, known)
+    elif Path(text).is_file():
+        found = parsed(Path(text), known)
+    else:
         there = ", ".join(recipes.__all__)
-        raise ValueError(f"no recipe {text!r}; there are {there}, or give a recipe file") from error
+        raise ValueError(f"no recipe {text!r}; there are {there}, or give a recipe file")
     if not isinstance(found, Recipe):
         raise ValueError(f"{text!r} is a {type(found).__name__}, not a Recipe")
     return overridden(found, settings, known)
@@ -274,6 +274,11 @@ def sentences() -> Iterator[None]:
         yield
     except (ValueError, OSError, MemoryError) as error:
         told.print(f"[bold red]error:[/bold red] {escape(' '.join(str(error).split()))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        told.print("[bold red]error:[/bold red] the device is out of memory; take smaller batches or another --device")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         told.print("interrupted; the same command goes on from the last complete epoch")

@@ -31,6 +31,8 @@ def names(*files: str | Path) -> dict[str, type]:
         ValueError: if a file cannot be imported, has no component, or has one whose name is taken.
     """
     found = {name: getattr(package, name) for package in PACKAGES.values() for name in package.__all__}
+    if len(found) < sum(len(package.__all__) for package in PACKAGES.values()):
+        raise ValueError("two components of the package have the same name")
     for file in files:
         for name, component in components_of(Path(file)).items():
             if name in found:

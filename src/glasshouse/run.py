@@ -104,8 +104,13 @@ class Work:
         """Fail before anything is written: a batch through the model, a look at each split."""
         model = self.built().eval()
         for samples in (self.outcome.train, self.outcome.test):
-            with torch.no_grad():
-                logits = model(samples[[0]].x.to(self.device))
+            first = samples[[0]].x.to(self.device)
+            try:
+                with torch.no_grad():
+                    logits = model(first)
+            except RuntimeError as error:
+                size = " x ".join(map(str, first.shape[-2:]))
+                raise ValueError(f"the model cannot take images of {size} pixels: {error}") from None
             if logits.shape != (1, len(samples.classes)):
                 expected = f"[1, {len(samples.classes)}]"
                 raise ValueError(f"the model gives {list(logits.shape)} for one image, not {expected} logits")

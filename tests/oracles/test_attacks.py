@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glasshouse.attacks import FGSM, L2, PGD, Explained, Limited, Linf, Spurious
+from glasshouse.attacks import FGSM, L2, PGD, Explained, Limited, Linf
 from glasshouse.attacks.regions import attacked
 from glasshouse.explainers import InputGradient
 from glasshouse.metrics import Accuracy
@@ -17,6 +17,7 @@ from nets import SIDE, Linear, Net
 
 Y = torch.tensor([0, 1])
 GREY = torch.full((2, 3, SIDE, SIDE), 0.5)
+SPURIOUS = Limited().region
 DOWNHILL = torch.tensor([-1.0, 1.0]).view(-1, 1, 1, 1)
 
 
@@ -97,14 +98,14 @@ def test_a_limited_attack_is_optimal_within_its_region(linear: Callable[[], Line
     model, mask = linear(), torch.ones(2, SIDE, SIDE, dtype=torch.bool)
     mask[0, :4], mask[1, :, :4] = False, False
     weight = model.weight.detach() * ~mask[:, None]
-    l2 = Limited(attack=PGD(ball=L2(eps=0.3), steps=80, random_start=False), region=Spurious())
+    l2 = Limited(attack=PGD(ball=L2(eps=0.3), steps=80, random_start=False), region=SPURIOUS)
     expected = 0.3 * DOWNHILL * weight / weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     torch.testing.assert_close(attacked(l2, model, Batch(GREY, Y, mask)) - GREY, expected, atol=2e-4, rtol=0)
 
 
 def test_a_limited_attack_without_the_mask_it_needs_says_so(linear: Callable[[], Linear]) -> None:
     with pytest.raises(ValueError, match=r"Batch\.mask"):
-        Limited(region=Spurious())(linear(), GREY, Y)
+        Limited(region=SPURIOUS)(linear(), GREY, Y)
 
 
 @pytest.mark.parametrize("outside", [False, True])

@@ -118,9 +118,7 @@ def refuses(sentence: str, action: Callable[[], Any]) -> None:
     ],
 )
 def test_the_text_of_a_component_is_the_component(component: Any) -> None:
-    assert parse(repr(component), NAMES) == component and hash(component) == hash(
-        parse(repr(component), NAMES)
-    )
+    assert parse(repr(component), NAMES) == component and hash(component) == hash(parse(repr(component), NAMES))
     decoy = isinstance(component, PositionDecoy | GreyDecoy)
     assert decoy or fits(component, Augmentation if isinstance(component, CropFlip) else Data)
 
@@ -205,9 +203,7 @@ def test_planted_over_another_set(tmp_path: Path) -> None:
     assert batch.mask is not None and ((~batch.mask).flatten(1).sum(1) == 9).all()
     kept = batch.mask[:, None].expand_as(batch.x)
     assert torch.equal(batch.x[kept], clean.x[kept]) and (batch.x[~kept] == 1).all()
-    refuses(
-        "decoy of 16 pixels does not fit", lambda: Planted(data=folder, decoy=PositionDecoy(16))("train")[[0]]
-    )
+    refuses("decoy of 16 pixels does not fit", lambda: Planted(data=folder, decoy=PositionDecoy(16))("train")[[0]])
 
 
 # ---------------------------------------- folders
@@ -277,9 +273,7 @@ def test_every_kind_of_image_becomes_upright_rgb(tmp_path: Path) -> None:
     samples = ImageFolder(root=str(tmp_path), size=8, shares=(1.0, 0.0, 0.0))("train")
     assert ((samples[[7]].x * 255).round() == 100).all()
     x = samples[list(range(7))].x
-    assert torch.allclose(x[0, :, :, 4:], torch.ones(3, 8, 4)) and torch.allclose(
-        x[0, :, :, :4], torch.zeros(3, 8, 4)
-    )
+    assert torch.allclose(x[0, :, :, 4:], torch.ones(3, 8, 4)) and torch.allclose(x[0, :, :, :4], torch.zeros(3, 8, 4))
     for other in x[1:]:
         assert float(other[:, :4].min()) > 0.95 and float(other[:, 4:].max()) < 0.05
 
@@ -517,19 +511,13 @@ def test_parquet_of_mixed_images_is_decoded_on_access(tmp_path: Path) -> None:
     data = Parquet(train=write_parquet(tmp_path / "a.parquet", images, [7] * 15 + [2] * 15), size=32)
     parts = [data(split) for split in SPLITS]
     assert not any(isinstance(part, Memory) for part in parts)
-    assert (
-        parts[0].classes == tuple("01234567")
-        and len(Parquet(train=data.train, classes=9)("test").classes) == 9
-    )
+    assert parts[0].classes == tuple("01234567") and len(Parquet(train=data.train, classes=9)("test").classes) == 9
     refuses("cannot read the image in row 3 of .*a.parquet", lambda: [everything(p) for p in parts])
     images[3] = images[4]
     write_parquet(tmp_path / "a.parquet", images, [7] * 15 + [2] * 15)
     check_batch(data("train"), 32)
     assert Parquet(train=data.train)("train")[[0]].x.shape == (1, 3, 224, 224)
-    assert all(
-        (red < 15) == (y == 7)
-        for red, y in zip(reds(data("train")), everything(data("train")).y, strict=True)
-    )
+    assert all((red < 15) == (y == 7) for red, y in zip(reds(data("train")), everything(data("train")).y, strict=True))
 
 
 def test_a_row_is_named_by_its_file() -> None:
@@ -547,9 +535,7 @@ def test_what_is_wrong_with_parquet_is_said(tmp_path: Path) -> None:
     refuses("no column 'y'; its columns are: image, label", lambda: data(small(4), [0, 1] * 2, label="y"))
     refuses("no column 'i'; its columns are", lambda: data(small(4), [0, 1] * 2, image="i"))
     refuses("'label' of .* holds string, not whole numbers", lambda: data(small(4), ["a", "b"] * 2))
-    refuses(
-        "'label' of .* holds int64, not encoded images", lambda: data(small(4), [0, 1] * 2, image="label")
-    )
+    refuses("'label' of .* holds int64, not encoded images", lambda: data(small(4), [0, 1] * 2, image="label"))
     refuses("has only one class, 1", lambda: data(small(4), [1] * 4))
     refuses("has the label -1: ", lambda: data(small(4), [-1, 1] * 2))
     refuses("label 5, but there are only 3 classes", lambda: data(small(4), [0, 5] * 2, classes=3))
@@ -559,9 +545,7 @@ def test_what_is_wrong_with_parquet_is_said(tmp_path: Path) -> None:
     refuses("has no rows", lambda: Parquet(train=str(file))("train"))
     refuses("image in row 2 of", lambda: data([*small(2), b"x", *small(1)], [0, 1] * 2, validation=0.0))
     refuses("1 rows without a 'label'", lambda: data(small(4), [0, 1, 1, None]))
-    refuses(
-        "rows whose 'image' is not in the file", lambda: data([*small(3), None], [0, 1] * 2, validation=0.0)
-    )
+    refuses("rows whose 'image' is not in the file", lambda: data([*small(3), None], [0, 1] * 2, validation=0.0))
     refuses("cannot read the image in row", lambda: data([b"broken"] * 4, [0, 1] * 2, validation=0.0)[[0]])
     refuses("validation is a share from 0 to below 0.5", lambda: data([], [], validation=0.5))
     refuses("limit are at least 0", lambda: data([], [], limit=-1))
@@ -581,9 +565,7 @@ def test_real_parquet() -> None:
     assert cifar("train").classes[:2] == ("airplane", "automobile") and len(cifar("train")) == 200
     test = everything(cifar("test"))
     assert test.y.bincount(minlength=10).min() > 5 and 0.4 < float(test.x.mean()) < 0.55
-    hundred = Parquet(
-        train=shared("cifar100/train-*.parquet"), test=shared("cifar100/test-*.parquet"), limit=50
-    )
+    hundred = Parquet(train=shared("cifar100/train-*.parquet"), test=shared("cifar100/test-*.parquet"), limit=50)
     assert len(hundred("test").classes) == 100
     assert len(Parquet(**{**vars(hundred), "label": "coarse_label"})("test").classes) == 20
 
@@ -593,16 +575,12 @@ def test_real_photographs() -> None:
     check_batch(data("test"), 64)
     assert len(data("train").classes) == 1000 and sum(len(data(split)) for split in SPLITS) == 334
     without = Parquet(train=shared("voc2012-seg/train-*.parquet"))
-    refuses(
-        "no column of one label per row .*; its columns are: image, mask, objects", lambda: without("train")
-    )
+    refuses("no column of one label per row .*; its columns are: image, mask, objects", lambda: without("train"))
 
 
 def test_the_hub_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    refuses(
-        r"Hub needs the package 'datasets': pip install 'glasshouse\[hub\]'", lambda: Hub(name="x")("train")
-    )
+    refuses(r"Hub needs the package 'datasets': pip install 'glasshouse\[hub\]'", lambda: Hub(name="x")("train"))
 
 
 class Table:
@@ -686,9 +664,7 @@ def test_each_sample_is_moved_on_its_own() -> None:
     seen = set()
     for i, image in enumerate(after):
         crops = {(r, c): padded[i, :, r : r + 12, c : c + 10] for r in range(5) for c in range(5)}
-        seen |= {
-            (*k, f) for k, v in crops.items() for f in (0, 1) if torch.equal(v.flip(2) if f else v, image)
-        }
+        seen |= {(*k, f) for k, v in crops.items() for f in (0, 1) if torch.equal(v.flip(2) if f else v, image)}
     assert len(seen) == 50, "every shift, mirrored or not"
 
 
@@ -715,15 +691,10 @@ def test_what_a_person_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "one[1]").mkdir()
     write_parquet(tmp_path / "one[1]" / "sample.parquet", small(20), [0, 1] * 10)
     assert data_from("photos", NAMES) == ImageFolder(root="photos")
-    assert data_from("Digits", NAMES) == Digits() and data_from("./Digits", NAMES) == ImageFolder(
-        root="Digits"
-    )
+    assert data_from("Digits", NAMES) == Digits() and data_from("./Digits", NAMES) == ImageFolder(root="Digits")
     assert data_from("cifar", NAMES) == data_from("cifar", NAMES) == CIFAR10(root="cifar")
     hub = data_from("hub", NAMES)
-    assert (
-        hub == Parquet(train="hub/data/train*.parquet", test="hub/data/val*.parquet")
-        and len(hub("test")) == 10
-    )
+    assert hub == Parquet(train="hub/data/train*.parquet", test="hub/data/val*.parquet") and len(hub("test")) == 10
     assert len(data_from("one[1]", NAMES)("test")) == 2
     assert data_from("x*.parquet", NAMES) == Parquet(train="x*.parquet")
     assert data_from("Digits(size=16)", NAMES) == Digits(size=16)

@@ -180,9 +180,7 @@ def test_tied_and_strided_weights_and_a_child_named_like_a_wrapper(tmp_path: Pat
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(tiny(), path)
     before = path.read_bytes()
@@ -204,15 +202,11 @@ def test_saving_needs_the_ending_and_the_folder(tmp_path: Path) -> None:
         save_weights(tiny(), tmp_path / "absent" / "w.safetensors")
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", "module.", "model.", "network.", "_orig_mod.", "module._orig_mod.network."]
-)
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "network.", "_orig_mod.", "module._orig_mod.network."])
 @pytest.mark.parametrize(
     "wrappers", [(), ("state_dict",), ("model",), ("model_state_dict",), ("net",), ("state_dict", "net")]
 )
-def test_prefixes_and_wrappers_of_other_programs(
-    prefix: str, wrappers: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_prefixes_and_wrappers_of_other_programs(prefix: str, wrappers: tuple[str, ...], tmp_path: Path) -> None:
     model = tiny()
     state: Any = {prefix + k: v for k, v in model.network.state_dict().items()}
     for wrapper in wrappers:
@@ -229,9 +223,7 @@ def test_state_of_the_whole_model_loads(tmp_path: Path) -> None:
 
 def test_half_precision_becomes_single(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    save_file(
-        {"a": torch.tensor([0.1]).half(), "b": torch.tensor([0.1]).bfloat16(), "n": torch.tensor(3)}, path
-    )
+    save_file({"a": torch.tensor([0.1]).half(), "b": torch.tensor([0.1]).bfloat16(), "n": torch.tensor(3)}, path)
     read = read_weights(path)
     assert [read[k].dtype for k in "abn"] == [torch.float32, torch.float32, torch.int64]
     assert read["a"].item() == torch.tensor(0.1).half().item()
@@ -253,9 +245,7 @@ def test_a_new_head_starts_fresh_and_the_rest_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     model = tiny(10)
     save_weights(model, path)
-    with pytest.raises(
-        ValueError, match=r"^weights \S+ are for 10 classes, the data has 3; give new_head=True to"
-    ):
+    with pytest.raises(ValueError, match=r"^weights \S+ are for 10 classes, the data has 3; give new_head=True to"):
         tiny(3, weights=str(path))
     again = tiny(3, weights=str(path), new_head=True).network
     assert again.head.weight.shape == (3, 8) and again.head.weight.std() > 0
@@ -266,9 +256,7 @@ def test_a_new_head_starts_fresh_and_the_rest_is_loaded(tmp_path: Path) -> None:
 
 def test_a_head_on_other_features_is_another_network(tmp_path: Path) -> None:
     state = tiny(10).network.state_dict() | {"head.weight": torch.ones(10, 9)}
-    with pytest.raises(
-        ValueError, match=r"another network: 2 tensors are of another shape, first 'head\.weight'$"
-    ):
+    with pytest.raises(ValueError, match=r"another network: 2 tensors are of another shape, first 'head\.weight'$"):
         tiny(3, weights=stored(state, tmp_path / "w.pth"), new_head=True)
 
 
@@ -302,16 +290,12 @@ def test_a_hostile_file_is_refused_and_not_run(protocol: int | None, ending: str
 
 
 def test_a_pickled_module_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match="is refused: it is a pickle of more than plain tensors, and reading it"
-    ):
+    with pytest.raises(ValueError, match="is refused: it is a pickle of more than plain tensors, and reading it"):
         read_weights(stored(tiny(), tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
-@pytest.mark.parametrize(
-    "content", [b"", b"x", b"version https://git-lfs", b"\xff" * 99, b"<!DOCTYPE html>", None]
-)
+@pytest.mark.parametrize("content", [b"", b"x", b"version https://git-lfs", b"\xff" * 99, b"<!DOCTYPE html>", None])
 def test_a_corrupt_file_is_one_sentence(content: bytes | None, ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"w{ending}"
     if content is None:  # the first half of a good file
@@ -378,9 +362,7 @@ def test_weights_of_another_network_are_counted_and_named(tmp_path: Path) -> Non
     state = tiny().network.state_dict()
     del state["head.weight"], state["head.bias"]
     state["fc.bias"] = torch.zeros(3)
-    both = (
-        r"another network: 2 tensors are missing, first 'head\.weight', 1 tensors are unexpected, first 'fc\."
-    )
+    both = r"another network: 2 tensors are missing, first 'head\.weight', 1 tensors are unexpected, first 'fc\."
     with pytest.raises(ValueError, match=both):
         tiny(weights=stored(state, tmp_path / "w.pth"))
     other = stored(tiny().network.state_dict(), tmp_path / "other.pth")

@@ -217,6 +217,15 @@ def test_findings_of_a_round_add_to_those_before(done: Any) -> None:
     assert len(outcome.rounds["refined"]) == len(used) + 1
 
 
+def test_every_arm_starts_where_the_baseline_ended(tmp_path: Path) -> None:
+    outcome = run(replace(tiny(), refining=Training(epochs=0), rounds=1), tmp_path / "out", NAMES)
+    baseline = outcome.models["baseline"].state_dict()
+    for name in ("refined", "no explanation", "random masks"):
+        found = outcome.models[name].state_dict()
+        assert outcome.models[name] is not outcome.models["baseline"]
+        assert all(torch.equal(found[k], v) for k, v in baseline.items())
+
+
 class TestOnlyLater(Few):
     """The few digits, of which the test images may not be touched while a detector is at work."""
 

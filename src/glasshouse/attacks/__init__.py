@@ -2,6 +2,6 @@
 
 from .balls import L2, Linf
 from .pgd import FGSM, PGD
-from .regions import Explained, Limited, Spurious
+from .regions import Explained, Limited, OutsideMask
 
-__all__ = ["FGSM", "L2", "PGD", "Explained", "Limited", "Linf", "Spurious"]
+__all__ = ["FGSM", "L2", "PGD", "Explained", "Limited", "Linf", "OutsideMask"]

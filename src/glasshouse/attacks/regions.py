@@ -14,8 +14,8 @@ from .pgd import PGD
 
 
 @dataclass(frozen=True)
-class Spurious:
-    """Where ``batch.mask`` says that the evidence should *not* be.
+class OutsideMask:
+    """Where ``batch.mask`` says that the evidence should *not* be: the spurious features, while refining.
 
     Raises:
         ValueError: if the batch has no mask.
@@ -61,7 +61,7 @@ class Limited:
     """
 
     attack: Attack = PGD()
-    region: Region = Spurious()
+    region: Region = OutsideMask()
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return self.on(model, Batch(x, y))

@@ -81,8 +81,8 @@ def squares(x: Tensor, places: Tensor, size: int) -> Tensor:
 class Planted:
     """Any data set with a decoy: true to the class in training and validation, at random in test.
 
-    ``Batch.mask`` is False on the decoy and True elsewhere. Validation follows training, as a practitioner's does:
-    it cannot show the shortcut.
+    ``Batch.mask`` is False on the decoy, and elsewhere what it was, or True. Validation follows training, as a
+    practitioner's does: it cannot show the shortcut.
     """
 
     data: Data
@@ -117,4 +117,4 @@ class PlantedSamples:
         batch = self.samples[index]
         tag = batch.y if self.tags is None or batch.index is None else self.tags[batch.index]
         x, patch = self.decoy(batch.x, tag, len(self.classes))
-        return batch._replace(x=x, mask=~patch)
+        return batch._replace(x=x, mask=~patch if batch.mask is None else batch.mask & ~patch)

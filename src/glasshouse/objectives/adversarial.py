@@ -14,7 +14,7 @@ from .cross_entropy import weighted_cross_entropy
 
 @dataclass(frozen=True)
 class Adversarial:
-    """Cross-entropy on attacked images; ``Limited(attack=..., region=Spurious())`` attacks only what is spurious.
+    """Cross-entropy on attacked images; ``Limited(attack=..., region=OutsideMask())`` attacks only what is spurious.
 
     Cost: the attack's, and one forward and backward pass.
     """

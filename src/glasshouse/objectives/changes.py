@@ -41,7 +41,8 @@ class Transplant:
     """Spurious pixels change places between images, so that they tell nothing about the class any more.
 
     In a ``share`` of the images, what is spurious in them is overwritten by what another image of the batch has
-    there, and what is spurious in a third image is pasted in. The mask follows: what came in is spurious too.
+    there, and what is spurious in a third image is pasted in. Where only some images were looked at, their shortcuts
+    are pasted into all. The mask follows: what came in is spurious too.
 
     Raises:
         ValueError: if the batch has no mask.
@@ -54,11 +55,21 @@ class Transplant:
 
     def __call__(self, batch: Batch) -> Batch:
         region, some = spurious(batch), chosen(batch, self.share)
-        other, donor = (torch.randperm(len(batch.x), device=batch.x.device) for _ in range(2))
+        other, donor = torch.randperm(len(batch.x), device=batch.x.device), donors(region)
         removed, pasted = region & some, region[donor] & some
         x = torch.where(removed[:, None], batch.x[other], batch.x)
         x = torch.where(pasted[:, None], batch.x[donor], x)
         return batch._replace(x=x, mask=~((region & ~removed) | pasted))
+
+
+def donors(region: Tensor) -> Tensor:
+    """For each image another one to take from, ``[B]``: at random, from those with a spurious region if any has one."""
+    has = region.flatten(1).any(1).float()
+    order = torch.rand(len(region), device=region.device)
+    candidates = (has + order).argsort(descending=True)  # those with a region first, shuffled
+    count = has.sum().clamp_min(1)
+    drawn = (torch.randperm(len(region), device=region.device) % count).long()
+    return candidates[torch.where(has.any(), drawn, torch.arange(len(region), device=region.device))]
 
 
 def chosen(batch: Batch, share: float) -> Tensor:
