@@ -53,9 +53,9 @@ def seeded_net(seed: int = 0, activation: Callable[[], nn.Module] = nn.Softplus,
 
 
 def mixed_net() -> Net:
-    """One module in evaluation mode among modules in training mode, one frozen parameter."""
+    """BatchNorm in training mode, another module in evaluation mode, one frozen parameter."""
     net = seeded_net().train()
-    net.features[1].eval()
+    net.features[0].eval()
     net.head.bias.requires_grad_(False)
     return net
 

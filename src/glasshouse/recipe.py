@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .attacks import FGSM, PGD, Linf
@@ -65,12 +66,20 @@ class Recipe:
     title: str = "Refinement guided by explanations"
 
     def __post_init__(self) -> None:
-        known = ["baseline"]
+        folders, guided = ["baseline"], []
         for arm in self.arms:
-            require(self, arm.name not in known, f"the arm {arm.name!r} is named twice, or 'baseline'")
-            controlled = not arm.control_of or arm.control_of in known[1:]
-            require(self, controlled, f"{arm.name!r} is control of {arm.control_of!r}, which is no earlier arm")
-            known.append(arm.name)
+            folder = folder_name(arm.name)
+            require(self, folder not in folders, f"arm {arm.name!r} is named twice, or 'baseline'")
+            controlled = not arm.control_of or arm.control_of in guided
+            told = f"arm {arm.name!r} is control of {arm.control_of!r}, which is no earlier arm with a detector"
+            require(self, controlled, told)
+            folders.append(folder)
+            guided += [arm.name] if arm.detector else []
         require(self, self.rounds >= 1, "rounds is at least 1")
         require(self, self.test_images >= 0, "test_images is 0 (all) or more")
         require(self, self.pictures >= 0, "pictures is at least 0")
+
+
+def folder_name(name: str) -> str:
+    """A folder for an arm, whatever a person called it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "arm"

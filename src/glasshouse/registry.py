@@ -70,7 +70,7 @@ def imported(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ValueError(f"{file} cannot be imported: {type(error).__name__}: {error}") from None
     return module

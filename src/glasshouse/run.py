@@ -6,6 +6,7 @@ import json
 import time
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from .detectors.spurious import masks_of
 from .evaluate import evaluate
 from .files import write_whole
 from .metrics import MassInside
-from .recipe import Arm, Recipe
+from .recipe import Arm, Recipe, folder_name
 from .refine import refine
 from .statistics import Comparison, Estimate, compare, estimate, holm
 from .train import Training, fit, seeded_globally
@@ -149,7 +150,7 @@ class Work:
     def arm(self, arm: Arm) -> None:
         model = self.built()
         model.load_state_dict(self.outcome.models["baseline"].state_dict())
-        folder = self.out / store.folder_name(arm.name)
+        folder = self.out / folder_name(arm.name)
         if arm.detector is None:
             self.control(arm, model, folder)
         else:
@@ -175,7 +176,7 @@ class Work:
         if self.outcome.test[[0]].mask is None:
             metrics = tuple(m for m in metrics if not isinstance(m, MassInside))
         for name, model in self.outcome.models.items():
-            path = self.out / store.folder_name(name) / "values.npz"
+            path = self.out / folder_name(name) / "values.npz"
             values = store.load_values(path)
             if values is None:
                 with self.timed(f"measure {name}"):
@@ -234,7 +235,7 @@ class Timer:
 
     def __init__(self, path: Path, name: str, seconds: dict[str, float]) -> None:
         self.path, self.name, self.seconds = path, name, seconds
-        if path.is_file():
+        with suppress(ValueError, OSError):  # a lost clock is no reason to lose a run
             seconds |= json.loads(path.read_text())
 
     def __enter__(self) -> None:

@@ -24,6 +24,7 @@ _ARITHMETIC = {
     ast.Div: operator.truediv,
 }
 _CONSTANTS = {"inf": math.inf, "nan": math.nan}
+_LARGEST = 2**63
 _LONGEST = 100_000  # characters: far above any recipe, far below what exhausts the parser
 
 
@@ -67,6 +68,8 @@ def pretty(value: Any, indent: int = 0, width: int = 100) -> str:
 
 def _build(node: ast.expr, names: Mapping[str, type], hint: Any = Any) -> Any:
     match node:
+        case ast.Constant(value=int() as value) if abs(value) > _LARGEST:
+            raise ValueError("a number is too large")
         case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
@@ -79,6 +82,8 @@ def _build(node: ast.expr, names: Mapping[str, type], hint: Any = Any) -> Any:
                 return _ARITHMETIC[type(op)](a, b)
             except ZeroDivisionError:
                 raise ValueError(f"division by zero in {ast.unparse(node)!r}") from None
+            except OverflowError:
+                raise ValueError("a number is too large") from None
         case ast.Name(id=name) if name in _CONSTANTS:
             return _CONSTANTS[name]
         case ast.Name(id=name):
@@ -142,18 +147,23 @@ def accepts(hint: Any, cls: type) -> bool:
     return hint is Any or (isinstance(hint, type) and issubclass(cls, hint))
 
 
-def hint_at(component: Any, path: str) -> Any:
-    """The annotation of the field at a dotted path; ValueError if there is no such field."""
+def hint_at(component: Any, path: str, hint: Any = Any) -> Any:
+    """The annotation of the field at a dotted path; ValueError if there is no such field.
+
+    ``hint`` is the annotation of ``component`` itself.
+    """
     head, _, rest = path.partition(".")
     if isinstance(component, tuple):
         if not head.isdecimal() or int(head) >= len(component):
             raise ValueError(f"no element {head!r}; there are: {', '.join(map(str, range(len(component))))}")
-        return hint_at(component[int(head)], rest) if rest else type(component[int(head)])
-    cls: type = type(component)
-    known = list(hints_of(cls)) if is_dataclass(cls) else []
-    if head not in known:
-        raise ValueError(f"{cls.__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
-    return hint_at(getattr(component, head), rest) if rest else hints_of(cls)[head]
+        inner, found = component[int(head)], _element(hint)
+    else:
+        cls: type = type(component)
+        known = list(hints_of(cls)) if is_dataclass(cls) else []
+        if head not in known:
+            raise ValueError(f"{cls.__name__} has no field {head!r}; it has: {', '.join(known) or 'none'}")
+        inner, found = getattr(component, head), hints_of(cls)[head]
+    return hint_at(inner, rest, found) if rest else found
 
 
 def required(field: Field[Any]) -> bool:
@@ -172,11 +182,16 @@ def override(component: Any, path: str, value: Any) -> Any:
     hint = hint_at(component, path)
     if not fits(value, hint):
         raise ValueError(f"{path} takes {describe(hint)}, not {value!r}")
+    return replaced(component, path, value)
+
+
+def replaced(component: Any, path: str, value: Any) -> Any:
+    """:func:`override` without a look at what fits."""
     head, _, rest = path.partition(".")
     if isinstance(component, tuple):
         i = int(head)
-        return (*component[:i], override(component[i], rest, value) if rest else value, *component[i + 1 :])
-    return replace(component, **{head: override(getattr(component, head), rest, value) if rest else value})
+        return (*component[:i], replaced(component[i], rest, value) if rest else value, *component[i + 1 :])
+    return replace(component, **{head: replaced(getattr(component, head), rest, value) if rest else value})
 
 
 def check(cls: type, name: str, value: Any) -> None:
@@ -231,9 +246,17 @@ def conforms(cls: type, protocol: type) -> bool:
         k for k, v in vars(protocol).items() if inspect.isfunction(v) and k not in ("__init__", "__subclasshook__")
     ]
     return all(
-        callable(getattr(cls, m, None)) and positional(getattr(cls, m)) == positional(getattr(protocol, m))
+        callable(getattr(cls, m, None))
+        and positional(getattr(cls, m)) == positional(getattr(protocol, m))
+        and gives_terms(getattr(cls, m)) in (gives_terms(getattr(protocol, m)), None)
         for m in methods
     )
+
+
+def gives_terms(function: Any) -> bool | None:
+    """Whether a function says that it returns a dict, which tells objectives from metrics; None if it says nothing."""
+    told = getattr(function, "__annotations__", {}).get("return")
+    return None if told is None else "dict[" in str(told)
 
 
 def describe(hint: Any) -> str:

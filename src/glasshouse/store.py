@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,11 +49,6 @@ def parsed(file: Path, names: Mapping[str, type]) -> Any:
         return parse(file.read_text(), names)
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: {error}") from None
-
-
-def folder_name(name: str) -> str:
-    """A folder for an arm, whatever a person called it."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "arm"
 
 
 @dataclass(frozen=True)
@@ -106,8 +100,9 @@ class Stage:
                 _, i, name = key.split("/", 2)
                 entries.setdefault(int(i), {})[name] = value
         optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
-        with self.log.open("r+") as file:
-            file.truncate(int(told["log"]))
+        if self.log.is_file() and self.log.stat().st_size > int(told["log"]):
+            with self.log.open("r+") as file:
+                file.truncate(int(told["log"]))
         return int(told["epoch"]), parse(told["objective"], names)
 
     def finish(self, model: nn.Module, objective: Objective) -> None:
@@ -175,5 +170,5 @@ def load_values(path: Path) -> dict[str, Tensor] | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: torch.from_numpy(archive[name]) for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}); remove it to do that step again") from None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -113,38 +114,49 @@ def fit(
     done = 0
     if resume is not None:
         done, objective = resume(optimizer)
-    steps = math.ceil(len(samples) / training.batch_size)
     for epoch in range(done, training.epochs):
-        rows: list[tuple[float, dict[str, Tensor]]] = []
         with seeded_globally(seed, epoch):
-            model.train()
-            for step, batch in enumerate(
-                batches(
-                    samples,
-                    training.batch_size,
-                    device=device_of(model),
-                    shuffle=seed * 1_000_003 + epoch,
-                    workers=training.workers,
-                )
-            ):
-                if training.augmentation is not None:
-                    batch = training.augmentation(batch)
-                if len(batch.x) < 2:
-                    continue  # batch normalisation cannot train on a single image
-                lr = training.optimizer.lr * falling(training, epoch * steps + step, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                terms = objective(model, batch)
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                rows.append((lr, {name: term.detach() for name, term in terms.items()}))
-                progress(label, epoch * steps + step + 1, training.epochs * steps)
-        log = logged(rows, epoch)
-        objective = advanced(objective, means(log))
+            log = one_epoch(model, objective, samples, training, optimizer, epoch, seed, partial(progress, label))
+        objective = advanced(objective, means(log)) if log else objective
         after_epoch(State(epoch + 1, objective, optimizer, log))
     model.eval()
     return objective
+
+
+def one_epoch(
+    model: nn.Module,
+    objective: Objective,
+    samples: Samples,
+    training: Training,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> list[dict[str, float]]:
+    """Every sample once, in an order of the epoch's own; returns its log."""
+    steps = math.ceil(len(samples) / training.batch_size)
+    order = seed * 1_000_003 + epoch
+    rows: list[tuple[float, dict[str, Tensor]]] = []
+    model.train()
+    found = batches(samples, training.batch_size, device=device_of(model), shuffle=order, workers=training.workers)
+    for step, batch in enumerate(found, start=epoch * steps):
+        lr = training.optimizer.lr * falling(training, step, steps)
+        if len(batch.x) > 1:  # batch normalisation cannot train on a single image
+            batch = batch if training.augmentation is None else training.augmentation(batch)
+            terms = objective(model, batch)
+            descend(optimizer, torch.stack(list(terms.values())).sum(), lr)
+            rows.append((lr, {name: term.detach() for name, term in terms.items()}))
+        progress(step + 1, training.epochs * steps)
+    return logged(rows, epoch)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
+    """One step."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
 
 
 def falling(training: Training, step: int, steps: int) -> float:

@@ -22,7 +22,7 @@ ORDER = (
     *("types", "files", "statistics", "spec", "modes"),
     *("explainers", "attacks", "data", "models", "objectives", "metrics"),
     *("train", "detectors", "evaluate", "refine", "recipe", "registry", "store", "run"),
-    *("recipes", "report", "review", "cli"),
+    *("recipes", "report", "review", "terminal", "cli"),
 )
 
 READS_FILES = ("data/", "models/", "report/", "review/", "files.py", "store.py", "registry.py", "run.py", "cli.py")

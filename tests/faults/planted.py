@@ -67,7 +67,7 @@ FAULTS = [
     Fault("names may be taken", "registry.py", "if name in found:", "if False:", SPEC),
     Fault("half imported", "registry.py", "        del sys.modules[name]", "        pass", SPEC),
     Fault("hidden classes too", "registry.py", 'if not k.startswith("_") and is_frozen(v)', "if is_frozen(v)", SPEC),
-    Fault("two arms of a name", "recipe.py", "require(self, arm.name not in known,", "require(self, True,", SPEC),
+    Fault("two arms of a name", "recipe.py", "require(self, folder not in folders,", "require(self, True,", SPEC),
     # borrowed models
     Fault("modes not given back", "modes.py", "module.training = training", "pass", CONTRACT),
     Fault("one mode for all", "modes.py", "module.training = training", "model.train(modes[0][1])", CONTRACT),
@@ -144,6 +144,13 @@ FAULTS = [
         "rows[:, None] * self.cells + columns",
         "columns * self.cells + rows[:, None]",
         EXPLANATIONS,
+    ),
+    Fault(
+        "explains as it is",
+        "explainers/gradient.py",
+        "with borrowed(model, create_graph):",
+        "with torch.enable_grad():",
+        CONTRACT,
     ),
     # attacks
     Fault(
@@ -403,7 +410,7 @@ FAULTS = [
     Fault("any samples", "statistics.py", "if a.shape != b.shape:", "if False:", STATISTICS),
     Fault("90 percent", "statistics.py", "stats.t.ppf(0.975,", "stats.t.ppf(0.95,", STATISTICS),
     # training
-    Fault("one order for all epochs", "train.py", "shuffle=seed * 1_000_003 + epoch", "shuffle=seed", TRAINING),
+    Fault("one order for all epochs", "train.py", "order = seed * 1_000_003 + epoch", "order = seed", TRAINING),
     Fault("draws go on", "train.py", "        with seeded_globally(seed, epoch):", "        if True:", TRAINING),
     Fault("gradients add up", "train.py", "optimizer.zero_grad(set_to_none=True)", "pass", TRAINING),
     Fault("NaN is fine", "train.py", "if not values.isfinite().all():", "if False:", TRAINING),
@@ -411,7 +418,13 @@ FAULTS = [
     Fault(
         "training mode stays", "train.py", "    model.eval()\n    return objective", "    return objective", TRAINING
     ),
-    Fault("objective stays", "train.py", "        objective = advanced(objective, means(log))\n", "", TRAINING),
+    Fault(
+        "objective stays",
+        "train.py",
+        "        objective = advanced(objective, means(log)) if log else objective\n",
+        "",
+        TRAINING,
+    ),
     # the run directory
     Fault("fresh optimizer", "store.py", '{"state": entries,', '{"state": {},', TRAINING),
     Fault("log grows", "store.py", 'file.truncate(int(told["log"]))', "pass", TRAINING),
@@ -429,7 +442,7 @@ FAULTS = [
     Fault("any folder", "store.py", "if out.is_dir() and any(out.iterdir()):", "if False:", RUN),
     Fault(
         "folders anywhere",
-        "store.py",
+        "recipe.py",
         'return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "arm"',
         "return name",
         RUN,

@@ -258,11 +258,10 @@ def test_a_transplant_of_no_share_changes_nothing() -> None:
     assert torch.equal(changed.x, batch.x) and torch.equal(changed.mask, batch.mask)
 
 
-def test_every_image_gives_its_spurious_parts_to_one_other() -> None:
+def test_a_transplant_takes_from_images_that_have_something_to_give() -> None:
     batch = traced()
+    batch.mask[:9] = True
     torch.manual_seed(3)
-    changed = Transplant()(batch)
-    origin = source(changed.x)
-    givers = [set(origin[i][(origin[i] != i) & batch.mask[i]].tolist()) for i in range(12)]
-    flat = [giver for one in givers for giver in one]
-    assert len(flat) == len(set(flat))
+    origin = source(Transplant()(batch).x)
+    givers = [origin[i][(origin[i] != i) & batch.mask[i]].unique() for i in range(12)]
+    assert all(len(giver) == 1 and int(giver) >= 9 for giver in givers)

@@ -30,11 +30,11 @@ from glasshouse.evaluate import evaluate
 from glasshouse.metrics import Accuracy, MassInside
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy
-from glasshouse.recipe import Arm, Recipe
+from glasshouse.recipe import Arm, Recipe, folder_name
 from glasshouse.refine import InMemory, refine
 from glasshouse.run import Outcome, run, salted
 from glasshouse.spec import parse
-from glasshouse.store import folder_name, load_findings, load_values
+from glasshouse.store import load_findings, load_values
 from glasshouse.train import Training
 from glasshouse.types import Batch, Objective, Samples
 

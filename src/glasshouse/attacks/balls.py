@@ -45,7 +45,10 @@ class L2:
         return delta * (self.eps / self._norms(delta)).clamp_max(1)
 
     def ascent(self, gradient: Tensor) -> Tensor:
-        return gradient / self._norms(gradient)
+        # A very sure model has gradients of 1e-27, whose square is 0.
+        largest = gradient.flatten(1).abs().amax(1).view(-1, *[1] * (gradient.ndim - 1))
+        scaled = gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
+        return scaled / self._norms(scaled)
 
     def sample(self, x: Tensor) -> Tensor:
         radius = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) ** (1 / x[0].numel())

@@ -35,4 +35,4 @@ class InputGradient:
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         with borrowed(model, create_graph):
             gradient = input_gradient(model, x, target, create_graph=create_graph)
-        return (gradient * x if self.times_input else gradient).sum(1)
+        return (gradient * x.detach() if self.times_input else gradient).sum(1)

@@ -140,7 +140,7 @@ class BlurFill:
         planes = x.reshape(-1, 1, *x.shape[-2:])
         for shape, pad in (((1, 1, -1, 1), (0, 0, reach, reach)), ((1, 1, 1, -1), (reach, reach, 0, 0))):
             planes = F.conv2d(F.pad(planes, pad, mode="replicate"), kernel.view(shape))
-        return planes.view(x.shape)
+        return planes.view(x.shape).clamp(0, 1)
 
 
 def chunks(total: int, size: int) -> Iterable[slice]:

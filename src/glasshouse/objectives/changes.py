@@ -55,21 +55,31 @@ class Transplant:
 
     def __call__(self, batch: Batch) -> Batch:
         region, some = spurious(batch), chosen(batch, self.share)
-        other, donor = torch.randperm(len(batch.x), device=batch.x.device), donors(region)
-        removed, pasted = region & some, region[donor] & some
+        other, donor = others(batch.x), donors(region)
+        removed = region & some
+        pasted = region[donor] & some & (donor != torch.arange(len(donor), device=donor.device)).view(-1, 1, 1)
         x = torch.where(removed[:, None], batch.x[other], batch.x)
         x = torch.where(pasted[:, None], batch.x[donor], x)
-        return batch._replace(x=x, mask=~((region & ~removed) | pasted))
+        return batch._replace(x=x, mask=~(torch.where(removed, region[other], region) | pasted))
+
+
+def others(x: Tensor) -> Tensor:
+    """For each image another one of the batch at random, ``[B]``; no two get the same."""
+    order = torch.randperm(len(x), device=x.device)
+    return torch.empty_like(order).scatter_(0, order, order.roll(1))
 
 
 def donors(region: Tensor) -> Tensor:
-    """For each image another one to take from, ``[B]``: at random, from those with a spurious region if any has one."""
-    has = region.flatten(1).any(1).float()
-    order = torch.rand(len(region), device=region.device)
-    candidates = (has + order).argsort(descending=True)  # those with a region first, shuffled
-    count = has.sum().clamp_min(1)
-    drawn = (torch.randperm(len(region), device=region.device) % count).long()
-    return candidates[torch.where(has.any(), drawn, torch.arange(len(region), device=region.device))]
+    """For each image one to take from, ``[B]``: at random from those with a spurious region, itself only if none else.
+
+    All images can give where none has a region.
+    """
+    has = region.flatten(1).any(1)
+    candidates = (has.float() + torch.rand(len(region), device=region.device)).argsort(descending=True)
+    count = torch.where(has.any(), has.sum(), len(region))
+    drawn = torch.randperm(len(region), device=region.device) % count
+    itself = candidates[drawn] == torch.arange(len(region), device=region.device)
+    return candidates[(drawn + itself) % count]
 
 
 def chosen(batch: Batch, share: float) -> Tensor:

@@ -56,6 +56,7 @@ def change(c: Comparison) -> str:
 
 
 def p_text(p: float) -> str:
+    """``p = 0.012``"""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 

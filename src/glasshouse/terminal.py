@@ -1,0 +1,103 @@
+"""What the command line shows: progress, components, outcomes."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
+    from .recipe import Recipe
+
+shown, told = Console(), Console(stderr=True)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars with the time left, one for each thing that goes on; plain lines where there is no terminal."""
+    if not told.is_terminal:
+        yield lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=told) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = progress.add_task(escape(label), total=total)
+            progress.update(tasks[label], completed=done, total=total)
+
+        yield show
+
+
+def lines() -> Callable[[str, int, int], None]:
+    """Progress as a line whenever a quarter is done."""
+    quarters: dict[str, int] = {}
+    started: dict[str, float] = {}
+
+    def show(label: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        quarter, spent = 4 * done // max(total, 1), now - started.setdefault(label, now)
+        if quarter > quarters.get(label, 0 if done else -1):
+            quarters[label] = quarter
+            left = f", {spent * (total - done) / done:.0f} s left" if 0 < done < total else ""
+            told.print(f"{label}: {done}/{total}, {spent:.0f} s{left}", highlight=False, markup=False, soft_wrap=True)
+
+    return show
+
+
+def show_component(component: type) -> None:
+    """The text that makes a component, what it is, and the paper it comes from."""
+    told_fields = ", ".join(f"{f.name}={field_text(f)}" for f in fields(component))
+    entry(f"{component.__name__}({told_fields})", component)
+    if source := source_of(component):
+        shown.print(Padding(Text(source, style="dim"), (0, 0, 0, 4)))
+
+
+def entry(text: str, thing: Any) -> None:
+    """A name with its parameters, and the first paragraph about it."""
+    name, _, rest = text.partition("(")
+    shown.print(Text.assemble((name, "bold cyan"), f"({rest}"), soft_wrap=True, highlight=False)
+    about = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+    shown.print(Padding(Text(about), (0, 0, 0, 4)))
+
+
+def field_text(field: Any) -> str:
+    """A field's default, or its kind where it must be given."""
+    from .spec import required
+
+    return f"<{field.type}>" if required(field) else repr(field.default)
+
+
+def source_of(component: type) -> str:
+    """The paper that a component's module names, where the component itself names none."""
+    module = inspect.getmodule(component)
+    about = (inspect.getdoc(module) or "").split("\n\n")[0].replace("\n", " ") if module else ""
+    return about if "http" in about and "http" not in (inspect.getdoc(component) or "") else ""
+
+
+def show_recipe(function: Callable[..., Recipe]) -> None:
+    """A recipe with its parameters."""
+    parameters = (str(p).replace("'", "") for p in inspect.signature(function).parameters.values())
+    entry(f"{function.__name__}({', '.join(parameters)})", function)
+
+
+def outcome_table(summary: dict[str, Any]) -> Table:
+    """Every arm's means with their intervals."""
+    table = Table(title=escape(str(summary["title"])), title_justify="left")
+    table.add_column("")
+    for arm in summary["table"]["arms"]:
+        table.add_column(escape(arm), justify="right")
+    for metric, cells in summary["table"]["metrics"].items():
+        table.add_row(escape(metric), *(escape(cell) for cell in cells))
+    return table
