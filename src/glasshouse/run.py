@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import zlib
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ def run(
     for arm in recipe.arms:
         work.arm(arm)
     work.measure()
-    write_whole(out / "results.json", json.dumps(results(work.outcome), indent=1) + "\n")
+    write_whole(out / "results.json", json.dumps(without_nan(results(work.outcome)), indent=1) + "\n")
     return work.outcome
 
 
@@ -270,3 +271,12 @@ def results(outcome: Outcome) -> dict[str, object]:
             for name, rounds in outcome.rounds.items()
         },
     }
+
+
+def without_nan(value: object) -> object:
+    """The same with None for what is no number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {k: without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

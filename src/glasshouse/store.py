@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ class Stage:
         with self.log.open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in state.log)
             end = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
         tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
         for i, entries in state.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{k}": v for k, v in entries.items() if isinstance(v, Tensor)}

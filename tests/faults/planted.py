@@ -194,8 +194,8 @@ FAULTS = [
     Fault(
         "changes leak out",
         "attacks/regions.py",
-        "return window.clip(self.attack(window, batch.x, batch.y))",
-        "return self.attack(window, batch.x, batch.y)",
+        "return window.clip(attacked(self.attack, window, batch))",
+        "return attacked(self.attack, window, batch)",
         CONTRACT,
     ),
     Fault("sees everything", "attacks/regions.py", "return self.model(self.clip(x))", "return self.model(x)", ATTACKS),
@@ -424,6 +424,16 @@ FAULTS = [
         "        objective = advanced(objective, means(log)) if log else objective\n",
         "",
         TRAINING,
+    ),
+    Fault(
+        "NaN in JSON", "run.py", "return None if isinstance(value, float)", "return 0 if isinstance(value, float)", RUN
+    ),
+    Fault(
+        "a region forgets the mask",
+        "attacks/regions.py",
+        "window.clip(attacked(self.attack, window, batch))",
+        "window.clip(self.attack(window, batch.x, batch.y))",
+        ATTACKS,
     ),
     # the run directory
     Fault("fresh optimizer", "store.py", '{"state": entries,', '{"state": {},', TRAINING),

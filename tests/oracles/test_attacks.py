@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glasshouse.attacks import FGSM, L2, PGD, Explained, Limited, Linf
+from glasshouse.attacks import FGSM, L2, PGD, Explained, Limited, Linf, OutsideMask
 from glasshouse.attacks.regions import attacked
 from glasshouse.explainers import InputGradient
 from glasshouse.metrics import Accuracy
@@ -152,3 +152,9 @@ def test_an_image_that_is_wrong_already_is_not_attacked_and_stays_wrong() -> Non
     metric = Accuracy(attack=adversary)  # type: ignore[arg-type]
     assert metric(Threshold(), Batch(x, torch.tensor([1, 1]))).tolist() == [0, 0]
     assert torch.equal(adversary.seen[0], x[1:])
+
+
+def test_a_region_within_a_region_sees_the_mask(batch: Batch, net: Net) -> None:
+    inner = Limited(attack=PGD(steps=2), region=OutsideMask())
+    moved = Limited(attack=inner, region=OutsideMask()).on(net, batch) != batch.x
+    assert moved.any() and not (moved & batch.mask[:, None]).any()

@@ -32,7 +32,7 @@ from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy
 from glasshouse.recipe import Arm, Recipe, folder_name
 from glasshouse.refine import InMemory, refine
-from glasshouse.run import Outcome, run, salted
+from glasshouse.run import Outcome, run, salted, without_nan
 from glasshouse.spec import parse
 from glasshouse.store import load_findings, load_values
 from glasshouse.train import Training
@@ -462,3 +462,8 @@ def test_the_recipe_of_a_run_says_what_was_done() -> None:
     text = repr(tiny())
     assert isinstance(parse(text, NAMES), Recipe) and parse(text, NAMES) == tiny()
     assert np.isfinite(salted(10**9, "x"))
+
+
+def test_what_is_no_number_is_null_in_json() -> None:
+    found = without_nan({"a": [float("nan"), 1.5], "b": {"c": float("inf"), "d": "nan"}})
+    assert found == {"a": [None, 1.5], "b": {"c": None, "d": "nan"}}

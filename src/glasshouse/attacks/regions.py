@@ -70,7 +70,7 @@ class Limited:
         """The attack on a batch, whose mask the region may use."""
         region = self.region(model, batch)[:, None]
         window = Window(model, batch.x.detach(), region)
-        return window.clip(self.attack(window, batch.x, batch.y))
+        return window.clip(attacked(self.attack, window, batch))
 
 
 class Window(nn.Module):

@@ -62,7 +62,7 @@ def sweep(curves: Curves) -> str:
             measured = sorted({eps * 255 for found in curves.values() for eps, _ in found.get(kind, [])})
             axis.set(title=f"under {kind}", xlabel="eps (of 255)", ylim=(-2, 102), xticks=measured)
         axes[0, 0].set_ylabel("accuracy, %")
-        axes[0, -1].legend(frameon=False, fontsize=8, loc="upper right")
+        axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
         return inline(figure)
 
 

@@ -42,7 +42,7 @@ def eps_text(eps: float, pixels: bool = True) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """``12.3 %``, a dash for no value."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f}\u00a0%"
 
 
 def cell(e: Estimate) -> str:
