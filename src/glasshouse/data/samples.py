@@ -158,11 +158,3 @@ def check_split(split: str) -> int:
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; there are: {', '.join(SPLITS)}")
     return SPLITS.index(split)
-
-
-def seeded(seed: int, *salt: int) -> torch.Generator:
-    """A generator of its own for every combination of numbers."""
-    value = seed
-    for number in salt:
-        value = (value * 1_000_003 + number + 1) % (2**63 - 25)
-    return torch.Generator().manual_seed(value)
