@@ -335,8 +335,15 @@ FAULTS = [
     Fault(
         "the neighbour's mask",
         "detectors/findings.py",
-        "return region | (own & known[:, None, None])",
-        "return region | own",
+        "return torch.where(known, own, findings.by_class[batch.y] >= 1)",
+        "return own",
+        DETECTION,
+    ),
+    Fault(
+        "own flags and the class's",
+        "detectors/findings.py",
+        "return torch.where(known, own, findings.by_class[batch.y] >= 1)",
+        "return (own & known) | (findings.by_class[batch.y] >= 1)",
         DETECTION,
     ),
     Fault(

@@ -62,7 +62,7 @@ def carried(
     shortcut from a piece of an object, whose effect depends on what stands around it.
 
     Shape: candidates ``[B, K]``, numbers of superpixels -> ``[B, K]``.
-    Cost: K * recipients + 1 forward passes an image.
+    Cost: K * recipients + 1 forward passes an image, and one over the pool for each batch.
     """
     hosts = other_class(batch.y, pool.y, recipients)  # [B, R]
     count = candidates.shape[1]

@@ -119,11 +119,13 @@ class Masked:
 
 
 def found(findings: Findings, batch: Batch) -> Tensor:
-    """The spurious pixels of a batch, ``[B, H, W]`` bool: its own, and those of its class."""
+    """The spurious pixels of a batch, ``[B, H, W]`` bool: an image's own flags, its class's if it was not looked at.
+
+    Never both: the class has lifted the scores of the images looked at already, and :func:`moved` keeps areas so.
+    """
     if batch.index is None:
         raise ValueError("masks are found by Batch.index, and this batch has none")
-    region = findings.by_class[batch.y] >= 1
     place = torch.searchsorted(findings.index, batch.index).clamp_max(len(findings.index) - 1)
-    known = findings.index[place] == batch.index
+    known = (findings.index[place] == batch.index).view(-1, 1, 1)
     own = painted(findings.flagged[place], findings.segments[place])
-    return region | (own & known[:, None, None])
+    return torch.where(known, own, findings.by_class[batch.y] >= 1)
