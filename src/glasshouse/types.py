@@ -70,6 +70,22 @@ class Explainer(Protocol):
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor: ...
 
 
+class Surrogate(NamedTuple):
+    """A linear model over the superpixels of each image that stands for the classifier around it."""
+
+    segments: Tensor  # [B, H, W] int64
+    beta: Tensor  # [B, S] weight of each superpixel, 0 for those an image does not have
+    intercept: Tensor  # [B]
+    error: Tensor  # [B, S] standard error of each weight
+    evaluations: Tensor  # [B] int64, forward passes that an image cost
+
+
+class SuperpixelExplainer(Protocol):
+    """An explainer that gives each superpixel one weight, and says how sure it is of it."""
+
+    def surrogate(self, model: nn.Module, x: Tensor, target: Tensor) -> Surrogate: ...
+
+
 class Ball(Protocol):
     """A threat model: where a perturbation may live, how to step in it and how to come back to it."""
 

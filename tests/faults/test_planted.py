@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from planted import ARCHITECTURE, FAULTS, PACKAGE, ROOT, SPEC, STATISTICS, Fault, caught, checked, planted
+from fault import ARCHITECTURE, SPEC, STATISTICS, Fault
+from planted import FAULTS, PACKAGE, ROOT, caught, checked, planted
 
 NOW = {
     "8/255 is 0": f"{SPEC}::test_literals_arithmetic_and_names_are_read",

@@ -76,7 +76,7 @@ def test_the_weighted_ridge_is_that_of_scikit_learn() -> None:
     generator = np.random.default_rng(0)
     on = generator.integers(0, 2, (3, 90, 7)).astype(float)
     values, weight = generator.normal(size=(3, 90)), generator.uniform(0.01, 1, (3, 90))
-    beta, intercept = weighted_ridge(*(torch.from_numpy(a) for a in (on, values, weight)), 1.0)
+    beta, intercept, _ = weighted_ridge(*(torch.from_numpy(a) for a in (on, values, weight)), 1.0)
     for i in range(3):
         peer = Ridge(alpha=1.0, fit_intercept=True).fit(on[i], values[i], sample_weight=weight[i])
         assert np.allclose(beta[i].numpy(), peer.coef_, atol=1e-6)

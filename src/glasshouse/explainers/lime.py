@@ -10,16 +10,8 @@ from torch import Tensor, nn
 
 from ..modes import borrowed
 from ..spec import require
-from ..types import Fill, Segmenter
+from ..types import Fill, Segmenter, Surrogate
 from .superpixels import MeanFill, Slic, chunks, counts, painted, switched
-
-
-class Surrogate(NamedTuple):
-    """The linear model that LIME fitted around each image."""
-
-    segments: Tensor  # [B, H, W] int64
-    beta: Tensor  # [B, S] weight of each superpixel, 0 for those an image does not have
-    intercept: Tensor  # [B]
 
 
 def cosine_kernel(on: Tensor, count: Tensor, width: float) -> Tensor:
@@ -31,19 +23,38 @@ def cosine_kernel(on: Tensor, count: Tensor, width: float) -> Tensor:
     return (-(distance**2) / width**2).exp().sqrt()
 
 
-def weighted_ridge(design: Tensor, values: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+class Fit(NamedTuple):
+    """A weighted ridge regression of each image."""
+
+    beta: Tensor  # [B, S]
+    intercept: Tensor  # [B]
+    error: Tensor  # [B, S] standard error of beta
+
+
+def weighted_ridge(design: Tensor, values: Tensor, weight: Tensor, ridge: float) -> Fit:
     """Minimise sum_n w_n (v_n - b0 - z_n b)^2 + ridge |b|^2, the intercept unpenalised; in float64.
 
-    Shape: design ``[B, N, S]``, values ``[B, N]``, weight ``[B, N]`` -> b ``[B, S]``, b0 ``[B]``.
+    The error is the sandwich estimate, which stays right where weights are no variances: (A^-1 Z' W E W Z A^-1) with
+    the squared residuals E scaled up by the degrees of freedom that the fit has used.
+
+    Shape: design ``[B, N, S]``, values ``[B, N]``, weight ``[B, N]`` -> beta ``[B, S]``, intercept ``[B]``.
     """
     z, v = design.double(), values.double()
-    w = (weight / weight.sum(1, keepdim=True)).double()
-    z_mean, v_mean = (w[:, :, None] * z).sum(1), (w * v).sum(1)
+    w = weight.double()
+    share = w / w.sum(1, keepdim=True)
+    z_mean, v_mean = (share[:, :, None] * z).sum(1), (share * v).sum(1)
     centred = z - z_mean[:, None]
-    weighted = weight.double()[:, :, None] * centred
-    gram = weighted.transpose(1, 2) @ centred + ridge * torch.eye(z.shape[2], dtype=z.dtype, device=z.device)
-    beta = torch.linalg.solve(gram, weighted.transpose(1, 2) @ (v - v_mean[:, None])[:, :, None])[:, :, 0]
-    return beta.to(values.dtype), (v_mean - (z_mean * beta).sum(1)).to(values.dtype)
+    weighted = w[:, :, None] * centred
+    gram = weighted.transpose(1, 2) @ centred
+    inverse = torch.linalg.inv(gram + ridge * torch.eye(z.shape[2], dtype=z.dtype, device=z.device))
+    beta = (inverse @ (weighted.transpose(1, 2) @ (v - v_mean[:, None])[:, :, None]))[:, :, 0]
+    residual = v - v_mean[:, None] - (centred @ beta[:, :, None])[:, :, 0]
+    used = (inverse * gram).sum((1, 2)) + 1
+    spare = z.shape[1] / (z.shape[1] - used).clamp_min(1)
+    influence = weighted @ inverse * residual[:, :, None]
+    error = (influence.square().sum(1) * spare[:, None]).sqrt()
+    intercept = v_mean - (z_mean * beta).sum(1)
+    return Fit(beta.to(values.dtype), intercept.to(values.dtype), error.to(values.dtype).detach())
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,8 @@ class LIME:
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
             filled = self.fill(x, segments)
             values = masked_probabilities(model, x, filled, segments, on, target, self.batch_size)
-        beta, intercept = weighted_ridge(on, values, cosine_kernel(on, count, self.kernel_width), self.ridge)
-        return Surrogate(segments, beta, intercept)
+        fit = weighted_ridge(on, values, cosine_kernel(on, count, self.kernel_width), self.ridge)
+        return Surrogate(segments, *fit, torch.full_like(count, self.samples))
 
     def maskings(self, count: Tensor) -> Tensor:
         """``[B, N, S]`` float in {0, 1}: the first row keeps everything."""
