@@ -52,9 +52,9 @@ def seeded_net(seed: int = 0, activation: Callable[[], nn.Module] = nn.Softplus,
     return net
 
 
-def mixed_net() -> Net:
+def mixed_net(activation: Callable[[], nn.Module] = nn.Softplus) -> Net:
     """BatchNorm in training mode, another module in evaluation mode, one frozen parameter."""
-    net = seeded_net().train()
+    net = seeded_net(activation=activation).train()
     net.features[0].eval()
     net.head.bias.requires_grad_(False)
     return net

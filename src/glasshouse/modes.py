@@ -38,6 +38,15 @@ def borrowed(model: nn.Module, create_graph: bool) -> Iterator[nn.Module]:
         yield model
 
 
+def module_at(model: nn.Module, layer: str) -> nn.Module:
+    """The module of that dotted name; ValueError, with names that there are, if there is none."""
+    modules = dict(model.named_modules())
+    if layer not in modules:
+        shown = [name for name in modules if name.count(".") < 2 and name]
+        raise ValueError(f"the model has no layer {layer!r}; it has, among others: {', '.join(shown[:40])}")
+    return modules[layer]
+
+
 @contextmanager
 def tap(model: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     """Collect the outputs of ``layer`` (a dotted module name), still attached to the graph.
@@ -45,19 +54,17 @@ def tap(model: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     Downstream gets a clone, so that an in-place activation after ``layer`` cannot overwrite what was collected.
 
     Raises:
-        ValueError: if the model has no such module.
+        ValueError: if the model has no such module, or what it gives is no tensor.
     """
-    modules = dict(model.named_modules())
-    if layer not in modules:
-        shown = [name for name in modules if name.count(".") < 2 and name]
-        raise ValueError(f"the model has no layer {layer!r}; it has, among others: {', '.join(shown[:40])}")
     outputs: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise ValueError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor")
         outputs.append(output)
         return output.clone()
 
-    handle = modules[layer].register_forward_hook(keep)
+    handle = module_at(model, layer).register_forward_hook(keep)
     try:
         yield outputs
     finally:

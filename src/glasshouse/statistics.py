@@ -100,3 +100,10 @@ def holm(p: list[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
         corrected[i] = largest
     return corrected
+
+
+def rank_correlation(a: Values, b: Values) -> float:
+    """Spearman's rho with ties shared out; NaN where all values of a side are one."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])

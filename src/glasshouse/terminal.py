@@ -18,6 +18,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from .recipe import Recipe
+    from .report.explanations import Explanations
 
 shown, told = Console(), Console(stderr=True)
 
@@ -100,4 +101,19 @@ def outcome_table(summary: dict[str, Any]) -> Table:
         table.add_column(escape(arm), justify="right")
     for metric, cells in summary["table"]["metrics"].items():
         table.add_row(escape(metric), *(escape(cell) for cell in cells))
+    return table
+
+
+def explained_table(found: Explanations) -> Table:
+    """What each explainer took, and how far it agrees with each other one."""
+    from .report.gallery import agreement_table, cost
+
+    table = Table(title="Cost, and rank correlation with each other", title_justify="left")
+    for heading in ("explainer", "s an image", "passes an image"):
+        table.add_column(heading, justify="left" if heading == "explainer" else "right", overflow="fold")
+    for column in found.columns:
+        table.add_column(escape(column.name), justify="right", overflow="fold")
+    for column, (_, line) in zip(found.columns, agreement_table(found), strict=True):
+        told_cost = cost(column, len(found.x))
+        table.add_row(escape(column.name), told_cost["each"], told_cost["passes"], *(text for text, _ in line))
     return table

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glasshouse.explainers import LIME, BlurFill, ConstantFill, GradCAM, Grid, ImageMeanFill, InputGradient, MeanFill
-from glasshouse.explainers.grad_cam import last_spatial_layer
 from glasshouse.explainers.gradient import input_gradient
+from glasshouse.explainers.layers import last_spatial_layer
 from glasshouse.explainers.lime import cosine_kernel, weighted_ridge
 from glasshouse.explainers.superpixels import averaged, painted, pooled, switched
 from glasshouse.metrics import MassInside

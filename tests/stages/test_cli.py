@@ -28,7 +28,7 @@ def glasshouse(*arguments: str) -> Result:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ((), ("list",), ("run",), ("refine",)):
+    for command in ((), ("list",), ("run",), ("refine",), ("explain",)):
         result = glasshouse(*command, "--help")
         assert result.exit_code == 0 and "Usage" in result.output
 

@@ -6,6 +6,7 @@ from .digits import Digits
 from .folder import ImageFolder
 from .hub import Hub
 from .parquet import Parquet
+from .photos import Photos
 from .torchvision_sets import CIFAR10, CIFAR100, STL10
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Hub",
     "ImageFolder",
     "Parquet",
+    "Photos",
     "Planted",
     "PositionDecoy",
 ]

@@ -84,6 +84,10 @@ class Files:
         mask = torch.stack(parallel(self._mask, wanted)) if self.masks else None
         return Batch(x, self.labels[positions], mask, index=positions)
 
+    def title(self, i: int) -> str:
+        """What a person calls a sample."""
+        return self.paths[i].name
+
     def _image(self, i: int) -> Tensor:
         return pixels(self.paths[i], str(self.paths[i]), self.size, self.resize)
 

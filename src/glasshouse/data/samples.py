@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,16 @@ class Subset:
     def __getitem__(self, index: Sequence[int]) -> Batch:
         positions = torch.as_tensor(index, dtype=torch.int64)
         return self.samples[[self.chosen[i] for i in positions.tolist()]]._replace(index=positions)
+
+    def title(self, i: int) -> str:
+        """What the sample is called where it comes from."""
+        return title_of(self.samples, self.chosen[i])
+
+
+def title_of(samples: Samples, i: int) -> str:
+    """What a person calls a sample: its file where it has one, else its number."""
+    own: Callable[[int], str] | None = getattr(samples, "title", None)
+    return own(i) if own else f"image {i}"
 
 
 def at_most(samples: Samples, count: int, seed: int = 0) -> Samples:

@@ -9,8 +9,10 @@ from pathlib import Path
 from ..spec import fits, parse
 from ..types import Data
 from .cifar_files import CIFAR10_LAYOUT, CIFAR100_LAYOUT, STL10_FOLDER
-from .folder import ImageFolder
+from .folder import ImageFolder, subfolders
+from .images import SUFFIXES
 from .parquet import Parquet
+from .photos import Photos
 from .torchvision_sets import CIFAR10, CIFAR100, STL10
 
 LAYOUTS = (
@@ -43,6 +45,24 @@ def data_from(text: str, names: Mapping[str, type]) -> Data:
         raise ValueError(f"{text!r} was understood as a component, but it is no data set")
     data: Data = found
     return data
+
+
+def images_from(text: str, names: Mapping[str, type]) -> Data:
+    """Like :func:`data_from`, and images without classes are welcome: a file, or a folder without folders in it.
+
+    Raises:
+        ValueError: as :func:`data_from`.
+    """
+    if text not in names and Path(text).suffix.lower() in SUFFIXES and "(" not in text:
+        return Photos(root=text)
+    if text not in names and is_folder(text) and not subfolders(Path(text)) and has_images(Path(text)):
+        return Photos(root=text)
+    return data_from(text, names)
+
+
+def has_images(folder: Path) -> bool:
+    """Whether images lie in the folder itself."""
+    return any(file.suffix.lower() in SUFFIXES for file in folder.iterdir())
 
 
 def is_folder(text: str) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..explainers import LIME
 from ..explainers.gradient import input_gradient
 from ..explainers.superpixels import averaged, chunks
+from ..explainers.targets import log_odds
 from ..modes import frozen
 from ..types import Batch
 
@@ -36,12 +37,6 @@ def instability(model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, ru
         again = replace(lime, seed=lime.seed + 1 + run)
         betas.append(again.surrogate(model, (batch.x + noise).clamp(0, 1), batch.y, segments).beta)
     return torch.stack(betas).var(0)
-
-
-def log_odds(logits: Tensor, target: Tensor) -> Tensor:
-    """log p / (1 - p) of the target, ``[B]``; finite where a probability has long saturated."""
-    own = logits.gather(1, target[:, None])
-    return (own - logits.scatter(1, target[:, None], -torch.inf).logsumexp(1, keepdim=True))[:, 0]
 
 
 @torch.no_grad()

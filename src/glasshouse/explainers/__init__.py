@@ -1,18 +1,51 @@
 """Explainers: which pixels speak for a class, and how much. ``__all__`` is their registry."""
 
-from .grad_cam import GradCAM
+from .ablation_cam import AblationCAM
+from .cam import GradCAM, GradCAMPlusPlus, XGradCAM
+from .captum_method import Captum
+from .eigen_cam import EigenCAM
 from .gradient import InputGradient
+from .guided_backprop import GuidedBackprop
+from .integrated_gradients import IntegratedGradients
 from .lime import LIME
+from .lrp import LRP, AlphaBeta, Composite, Epsilon, Flat, Gamma, Logit, OneHot, Probability, ZBeta, ZPlus
+from .occlusion import Occlusion
+from .rise import RISE
+from .score_cam import ScoreCAM
+from .smooth_grad import SmoothGrad, VarGrad
 from .superpixels import BlurFill, ConstantFill, Grid, ImageMeanFill, MeanFill, Slic
 
 __all__ = [
     "LIME",
+    "LRP",
+    "RISE",
+    "AblationCAM",
+    "AlphaBeta",
     "BlurFill",
+    "Captum",
+    "Composite",
     "ConstantFill",
+    "EigenCAM",
+    "Epsilon",
+    "Flat",
+    "Gamma",
     "GradCAM",
+    "GradCAMPlusPlus",
     "Grid",
+    "GuidedBackprop",
     "ImageMeanFill",
     "InputGradient",
+    "IntegratedGradients",
+    "Logit",
     "MeanFill",
+    "Occlusion",
+    "OneHot",
+    "Probability",
+    "ScoreCAM",
     "Slic",
+    "SmoothGrad",
+    "VarGrad",
+    "XGradCAM",
+    "ZBeta",
+    "ZPlus",
 ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modes import borrowed
+from .targets import target_score
 
 
 def input_gradient(
@@ -16,9 +17,8 @@ def input_gradient(
     """d logit[target] / d x (or of its softmax probability), ``[B, C, H, W]``; differentiable if ``create_graph``."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        logits = model(x)
-        scores = logits.softmax(1) if probability else logits
-        gradient: Tensor = torch.autograd.grad(scores.gather(1, target[:, None]).sum(), x, create_graph=create_graph)[0]
+        score = target_score(model(x), target, probability).sum()
+        gradient: Tensor = torch.autograd.grad(score, x, create_graph=create_graph)[0]
     return gradient
 
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ..modes import borrowed
 from ..spec import require
 from ..types import Fill, Segmenter, Surrogate
-from .superpixels import MeanFill, Slic, chunks, counts, painted, switched
+from .designs import bernoulli
+from .masked import maskable, masked_scores, probability_of_target
+from .superpixels import MeanFill, Slic, painted
 
 
 def cosine_kernel(on: Tensor, count: Tensor, width: float) -> Tensor:
@@ -23,6 +25,18 @@ def cosine_kernel(on: Tensor, count: Tensor, width: float) -> Tensor:
     return (-(distance**2) / width**2).exp().sqrt()
 
 
+def ridge_operator(design: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """What a weighted ridge regression does to the values: beta = operator @ values; and the weighted mean design.
+
+    Shape: design ``[B, N, S]``, weight ``[B, N]`` -> ``[B, S, N]``, ``[B, S]``, in float64.
+    """
+    z, w = design.double(), weight.double()
+    mean = (w[:, :, None] * z).sum(1) / w.sum(1)[:, None]
+    weighted = (w[:, :, None] * (z - mean[:, None])).transpose(1, 2)
+    penalty = ridge * torch.eye(z.shape[2], dtype=z.dtype, device=z.device)
+    return torch.linalg.solve(weighted @ (z - mean[:, None]) + penalty, weighted), mean
+
+
 class Fit(NamedTuple):
     """A weighted ridge regression of each image."""
 
@@ -30,31 +44,28 @@ class Fit(NamedTuple):
     intercept: Tensor  # [B]
     error: Tensor  # [B, S] standard error of beta
 
+    def of(self, images: Tensor) -> Fit:
+        return Fit(*(t[images] for t in self))
+
 
 def weighted_ridge(design: Tensor, values: Tensor, weight: Tensor, ridge: float) -> Fit:
     """Minimise sum_n w_n (v_n - b0 - z_n b)^2 + ridge |b|^2, the intercept unpenalised; in float64.
 
-    The error is the sandwich estimate, which stays right where weights are no variances: (A^-1 Z' W E W Z A^-1) with
-    the squared residuals E scaled up by the degrees of freedom that the fit has used.
+    The error is the sandwich estimate, right also where weights are no inverse variances; squared residuals are
+    scaled up by the degrees of freedom that the fit has used.
 
     Shape: design ``[B, N, S]``, values ``[B, N]``, weight ``[B, N]`` -> beta ``[B, S]``, intercept ``[B]``.
     """
-    z, v = design.double(), values.double()
-    w = weight.double()
-    share = w / w.sum(1, keepdim=True)
-    z_mean, v_mean = (share[:, :, None] * z).sum(1), (share * v).sum(1)
-    centred = z - z_mean[:, None]
-    weighted = w[:, :, None] * centred
-    gram = weighted.transpose(1, 2) @ centred
-    inverse = torch.linalg.inv(gram + ridge * torch.eye(z.shape[2], dtype=z.dtype, device=z.device))
-    beta = (inverse @ (weighted.transpose(1, 2) @ (v - v_mean[:, None])[:, :, None]))[:, :, 0]
-    residual = v - v_mean[:, None] - (centred @ beta[:, :, None])[:, :, 0]
-    used = (inverse * gram).sum((1, 2)) + 1
-    spare = z.shape[1] / (z.shape[1] - used).clamp_min(1)
-    influence = weighted @ inverse * residual[:, :, None]
-    error = (influence.square().sum(1) * spare[:, None]).sqrt()
-    intercept = v_mean - (z_mean * beta).sum(1)
-    return Fit(beta.to(values.dtype), intercept.to(values.dtype), error.to(values.dtype).detach())
+    operator, mean = ridge_operator(design, weight, ridge)
+    w, v, centred = weight.double(), values.double(), design.double() - mean[:, None]
+    beta = (operator @ v[:, :, None])[:, :, 0]
+    v_mean = (w * v).sum(1) / w.sum(1)
+    residual = (v - v_mean[:, None] - (centred @ beta[:, :, None])[:, :, 0]).detach()
+    used = 1 + (operator.transpose(1, 2) * centred).sum((1, 2))
+    spare = v.shape[1] / (v.shape[1] - used).clamp_min(1)
+    error = ((operator.square() @ residual.square()[:, :, None])[:, :, 0] * spare[:, None]).sqrt()
+    intercept = v_mean - (mean * beta).sum(1)
+    return Fit(beta.to(values.dtype), intercept.to(values.dtype), error.to(values.dtype))
 
 
 @dataclass(frozen=True)
@@ -99,40 +110,9 @@ class LIME:
         create_graph: bool = False,
     ) -> Surrogate:
         """The fitted linear models, on given or on its own superpixels."""
-        segments = self.segmenter(x) if segments is None else segments
-        count = counts(segments)
-        if int(count.min()) < 2:
-            raise ValueError("LIME needs at least 2 superpixels in every image; take a finer segmenter")
-        on = self.maskings(count)
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
-            filled = self.fill(x, segments)
-            values = masked_probabilities(model, x, filled, segments, on, target, self.batch_size)
-        fit = weighted_ridge(on, values, cosine_kernel(on, count, self.kernel_width), self.ridge)
-        return Surrogate(segments, *fit, torch.full_like(count, self.samples))
-
-    def maskings(self, count: Tensor) -> Tensor:
-        """``[B, N, S]`` float in {0, 1}: the first row keeps everything."""
-        generator = torch.Generator().manual_seed(self.seed)
-        size = int(count.max())
-        # Drawn superpixel by superpixel: an image's masks do not depend on how many its neighbours have.
-        drawn = torch.stack([torch.rand(self.samples, generator=generator) for _ in range(size)], 1)
-        drawn[0] = 0
-        on = (drawn < 0.5).float().to(count.device)
-        exists = torch.arange(size, device=count.device) < count[:, None]
-        return on * exists[:, None]
-
-
-def masked_probabilities(
-    model: nn.Module, x: Tensor, filled: Tensor, segments: Tensor, on: Tensor, target: Tensor, batch_size: int
-) -> Tensor:
-    """Probability of the target for each image under each of its maskings, ``[B, N]``."""
-    images, samples = on.shape[:2]
-    owner = torch.arange(images, device=x.device).repeat_interleave(samples)
-    flat = on.flatten(0, 1)
-    values = []
-    for part in chunks(len(flat), batch_size):
-        i = owner[part]
-        keep = switched(flat[part][:, None], segments[i])
-        masked = torch.lerp(filled[i], x[i], keep)
-        values.append(model(masked).softmax(1).gather(1, target[i][:, None])[:, 0])
-    return torch.cat(values).view(images, samples)
+            images = maskable(self.segmenter, self.fill, x, target, segments)
+            on = bernoulli(self.samples, images.count, self.seed)
+            values = masked_scores(model, images, on, self.batch_size, probability_of_target)
+        fit = weighted_ridge(on, values, cosine_kernel(on, images.count, self.kernel_width), self.ridge)
+        return Surrogate(images.segments, *fit, torch.full_like(images.count, self.samples))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..spec import require
+from ..types import Fill
 
 
 @dataclass(frozen=True)
@@ -146,3 +147,18 @@ class BlurFill:
 def chunks(total: int, size: int) -> Iterable[slice]:
     """Slices of at most ``size`` that cover ``range(total)``."""
     return (slice(i, min(i + size, total)) for i in range(0, total, size))
+
+
+def blocks(images: int, copies: int, batch_size: int) -> Iterator[tuple[slice, list[slice]]]:
+    """Groups of images, each with groups of their copies, so that at most ``batch_size`` run at once.
+
+    Every copy of a group has the same images: sums over copies need no scattering, whose order a GPU does not keep.
+    """
+    for part in chunks(images, batch_size):
+        yield part, list(chunks(copies, max(1, batch_size // (part.stop - part.start))))
+
+
+def backdrop(fill: Fill, x: Tensor) -> Tensor:
+    """What a fill puts where a whole image is one superpixel and switched off, ``[B, C, H, W]``."""
+    with torch.no_grad():
+        return fill(x, torch.zeros_like(x[:, 0], dtype=torch.int64))

@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..files import write_whole
+from ..types import Architecture
 from .normalised import Normalised
 from .stored import stored_tensors
 
@@ -51,17 +52,33 @@ def load_weights(model: nn.Module, path: str | Path, new_head: bool = False) -> 
     """
     network = bare(model)
     own = network.state_dict()
-    prefix = _shared_prefix(own)  # a network may itself have a single child called, say, "model"
-    given = {prefix + k: v for k, v in read_weights(path).items()}
-    given = {k: v for k, v in given.items() if k in own or not k.removeprefix(prefix).startswith(_AUXILIARY)}
-    differing = [k for k in own if k in given and own[k].shape != given[k].shape]
-    _require_same_network(own, given, differing, path)
+    given, differing = _matched(own, path)
     if differing and not new_head:
         classes = f"{len(given[differing[0]])} classes, the data has {len(own[differing[0]])}"
         raise ValueError(f"weights {path} are for {classes}; give new_head=True to start a fresh head")
     # In place: mnasnet asks for the version that hangs on the dictionary, which no safetensors file holds.
     own.update({k: v for k, v in given.items() if k not in differing})
     network.load_state_dict(own)
+
+
+def classes_in(path: str | Path, architecture: Architecture) -> int:
+    """For how many classes the weights in a file are; ``architecture`` is that network without weights.
+
+    Raises:
+        ValueError: if the file cannot be read, or is of another network.
+    """
+    given, differing = _matched(bare(architecture(2)).state_dict(), path)
+    return len(given[differing[0]]) if differing else 2
+
+
+def _matched(own: Mapping[str, Tensor], path: str | Path) -> tuple[dict[str, Tensor], list[str]]:
+    """What a file holds for a network, by the network's names, and the names of the head if its shape is another."""
+    prefix = _shared_prefix(own)  # a network may itself have a single child called, say, "model"
+    given = {prefix + k: v for k, v in read_weights(path).items()}
+    given = {k: v for k, v in given.items() if k in own or not k.removeprefix(prefix).startswith(_AUXILIARY)}
+    differing = [k for k in own if k in given and own[k].shape != given[k].shape]
+    _require_same_network(own, given, differing, path)
+    return given, differing
 
 
 def _require_same_network(

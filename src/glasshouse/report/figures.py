@@ -9,12 +9,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 
 COLOURS = ("#b91c1c", "#0f766e", "#9ca3af", "#d97706", "#6d28d9", "#2563eb", "#0891b2", "#4d7c0f")
 STYLE: Any = {
@@ -31,11 +29,10 @@ Picture = NDArray[np.float64]
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
 
 
-def inline(figure: Any, kind: str = "svg") -> str:
+def inline(figure: Figure, kind: str = "svg") -> str:
     """A figure as a ``data:`` address."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, bbox_inches="tight", dpi=110, metadata={"Date": None} if kind == "svg" else {})
-    plt.close(figure)
     mime = {"svg": "image/svg+xml", "png": "image/png"}[kind]
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
@@ -44,7 +41,8 @@ def sweep(curves: Curves) -> str:
     """Accuracy against eps: a line for each arm, one panel for each kind of attack."""
     kinds = sorted({kind for arm in curves.values() for kind in arm})
     with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(1, len(kinds), figsize=(4.6 * len(kinds), 3.1), squeeze=False, sharey=True)
+        figure = Figure(figsize=(4.6 * len(kinds), 3.1))
+        axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True)
         for axis, kind in zip(axes[0], kinds, strict=True):
             for (arm, found), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
                 points = found.get(kind, [])
@@ -71,7 +69,8 @@ def losses(rows: dict[str, list[dict[str, float]]]) -> str:
     with mpl.rc_context(STYLE):
         columns = min(4, len(rows))
         lines = -(-len(rows) // columns)
-        figure, axes = plt.subplots(lines, columns, figsize=(3 * columns, 2.2 * lines), squeeze=False)
+        figure = Figure(figsize=(3 * columns, 2.2 * lines))
+        axes = figure.subplots(lines, columns, squeeze=False)
         for axis in axes.flat[len(rows) :]:
             axis.axis("off")
         for axis, (name, log) in zip(axes.flat, rows.items(), strict=False):
@@ -94,12 +93,8 @@ def grid(rows: Sequence[Sequence[Picture]], columns: Sequence[str], captions: Se
     height, width = rows[0][0].shape[:2]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         size = 1.35
-        figure, axes = plt.subplots(
-            len(rows),
-            len(columns),
-            figsize=(size * len(columns), (size * height / width + 0.22) * len(rows)),
-            squeeze=False,
-        )
+        figure = Figure(figsize=(size * len(columns), (size * height / width + 0.22) * len(rows)))
+        axes = figure.subplots(len(rows), len(columns), squeeze=False)
         for r, row in enumerate(rows):
             for c, picture in enumerate(row):
                 axis = axes[r, c]
@@ -144,3 +139,16 @@ def heat(values: Tensor, limit: float) -> Picture:
     """``[H, W]`` from 0 (light) to ``limit`` (dark red)."""
     scaled = np.clip(values.double().numpy() / limit, 0, 1)
     return np.asarray(mpl.colormaps["Reds"](scaled))[..., :3]
+
+
+def darkened(x: Tensor, selected: Tensor) -> Picture:
+    """The image with what is not selected in the dark."""
+    return photo(x) * np.where(selected.cpu().numpy()[..., None], 1.0, 0.18)
+
+
+def encoded(picture: Picture) -> str:
+    """A picture as a ``data:`` address: lossless where it is small, JPEG otherwise."""
+    small = max(picture.shape[:2]) <= 96
+    buffer, image = io.BytesIO(), Image.fromarray((picture.clip(0, 1) * 255).round().astype(np.uint8))
+    image.save(buffer, "PNG" if small else "JPEG", **({} if small else {"quality": 88}))
+    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"

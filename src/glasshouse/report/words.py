@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 
 from ..attacks import FGSM, L2, PGD, Limited
@@ -12,6 +13,17 @@ from ..statistics import Comparison, Estimate
 from ..types import Attack, Metric
 
 CLEAN = repr(Accuracy())
+
+
+def brief(component: object) -> str:
+    """A component's class, and what differs from its defaults: ``LIME(samples=512)``."""
+    if isinstance(component, tuple):
+        return f"({', '.join(map(brief, component))})"
+    if not is_dataclass(component) or isinstance(component, type):
+        return repr(component)
+    own = [(f, getattr(component, f.name)) for f in fields(component)]
+    told = [f"{f.name}={brief(value)}" for f, value in own if value != f.default]
+    return type(component).__name__ + (f"({', '.join(told)})" if told else "")
 
 
 def title(metric: Metric) -> str:
@@ -136,4 +148,4 @@ def pairs(outcome: Outcome, arm: str) -> list[tuple[tuple[float, float], tuple[f
     return [((eps, weak[eps]), (eps, value)) for eps, value in strong if eps in weak]
 
 
-__all__ = ["attack_curves", "cell", "change", "checks", "eps_text", "p_text", "percent", "title", "verdict"]
+__all__ = ["attack_curves", "brief", "cell", "change", "checks", "eps_text", "p_text", "percent", "title", "verdict"]

@@ -1,0 +1,42 @@
+"""Options that several commands share, and how a command ends that cannot do what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ..terminal import told
+
+Out = Annotated[Path, typer.Option("--out", help="Run directory: new, or one of the same recipe to go on with.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random; by default the recipe's.", min=0)]
+Imports = Annotated[
+    list[Path] | None, typer.Option("--import", help="A Python file with components of your own; repeatable.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FIELD=VALUE]...", help="Settings, such as rounds=3 or arms.0.objective.change.share=0.5."),
+]
+
+
+@contextmanager
+def sentences(interrupted: str = "the same command goes on from the last complete epoch") -> Iterator[None]:
+    """Errors that a person can mend, as one sentence and exit status 2."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as error:
+        told.print(f"[bold red]error:[/bold red] {escape(' '.join(str(error).split()))}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        told.print("[bold red]error:[/bold red] the device is out of memory; take smaller batches or another --device")
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        told.print(f"interrupted; {interrupted}")
+        raise typer.Exit(130) from None
