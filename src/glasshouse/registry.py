@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 
-from . import attacks, data, detectors, explainers, metrics, models, objectives, recipe, train
+from . import attacks, data, detectors, explainers, metrics, models, objectives, recipe, studies, train
 
 PACKAGES: dict[str, ModuleType] = {
     "data": data,
@@ -21,6 +21,7 @@ PACKAGES: dict[str, ModuleType] = {
     "metrics": metrics,
     "training": train,
     "recipes": recipe,
+    "studies": studies,
 }
 
 

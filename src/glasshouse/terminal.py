@@ -19,6 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from .recipe import Recipe
     from .report.explanations import Explanations
+    from .study import Document, Study
 
 shown, told = Console(), Console(stderr=True)
 
@@ -87,7 +88,7 @@ def source_of(component: type) -> str:
     return about if "http" in about and "http" not in (inspect.getdoc(component) or "") else ""
 
 
-def show_recipe(function: Callable[..., Recipe]) -> None:
+def show_recipe(function: Callable[..., Recipe | Study]) -> None:
     """A recipe with its parameters."""
     parameters = (str(p).replace("'", "") for p in inspect.signature(function).parameters.values())
     entry(f"{function.__name__}({', '.join(parameters)})", function)
@@ -101,6 +102,16 @@ def outcome_table(summary: dict[str, Any]) -> Table:
         table.add_column(escape(arm), justify="right")
     for metric, cells in summary["table"]["metrics"].items():
         table.add_row(escape(metric), *(escape(cell) for cell in cells))
+    return table
+
+
+def claims_table(document: Document) -> Table:
+    """What is claimed, whether it holds here, and the number that decides."""
+    table = Table(title=escape(document.title), title_justify="left", show_lines=True)
+    for heading in ("claim", "here", "measured"):
+        table.add_column(heading, overflow="fold")
+    for claim in document.claims:
+        table.add_row(escape(claim.text), escape(claim.verdict), escape(claim.measured))
     return table
 
 

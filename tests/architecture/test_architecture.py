@@ -21,7 +21,7 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 ORDER = (
     *("types", "files", "statistics", "spec", "modes"),
     *("explainers", "attacks", "data", "models", "objectives", "metrics"),
-    *("train", "detectors", "evaluate", "refine", "recipe", "registry", "store", "run"),
+    *("train", "detectors", "evaluate", "refine", "recipe", "store", "run", "study", "studies", "registry"),
     *("recipes", "report", "explain", "review", "terminal", "cli"),
 )
 

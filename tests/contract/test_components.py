@@ -39,7 +39,7 @@ REQUIRED: dict[str, Any] = {
 EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}}
 
 # What an explainer cannot do, by the name of its class.
-UNTRAINABLE = {"Captum"}  # says so with a ValueError about create_graph
+UNTRAINABLE = {"Captum", "ELIME", "EvolvedFront"}  # says so with a ValueError about create_graph
 NEEDS_RELU = {"GuidedBackprop"}
 IGNORES_THE_HEAD = {"EigenCAM"}
 

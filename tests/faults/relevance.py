@@ -10,8 +10,8 @@ FAULTS = [
     Fault(
         "sign of 0",
         "explainers/lrp/rules.py",
-        "torch.where(z < 0, -stabiliser",
-        "torch.where(z <= 0, -stabiliser",
+        "torch.where(z < 0, z - stabiliser",
+        "torch.where(z <= 0, z - stabiliser",
         RELEVANCE,
     ),
     Fault(

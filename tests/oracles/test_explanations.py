@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glasshouse.explainers import LIME, BlurFill, ConstantFill, GradCAM, Grid, ImageMeanFill, InputGradient, MeanFill
+from glasshouse.explainers.designs import bernoulli
 from glasshouse.explainers.gradient import input_gradient
 from glasshouse.explainers.layers import last_spatial_layer
 from glasshouse.explainers.lime import cosine_kernel, weighted_ridge
@@ -92,16 +93,16 @@ def test_the_kernel_is_that_of_the_lime_package() -> None:
 
 
 def test_maskings_keep_the_whole_image_first_and_nothing_that_an_image_does_not_have() -> None:
-    on = LIME(samples=2000).maskings(torch.tensor([3, 5]))
+    on = bernoulli(2000, torch.tensor([3, 5]), 0)
     assert on.shape == (2, 2000, 5) and set(on.unique().tolist()) == {0, 1}
     assert on[0, 0].tolist() == [1, 1, 1, 0, 0] and on[1, 0].tolist() == [1, 1, 1, 1, 1]
     assert not on[0, :, 3:].any()
     assert torch.allclose(on[1, 1:].mean(0), torch.tensor(0.5), atol=0.05)
-    assert not torch.equal(LIME(samples=50, seed=1).maskings(torch.tensor([5]))[0], on[1, :50])
+    assert not torch.equal(bernoulli(2000, torch.tensor([5]), 1)[0], on[1])
 
 
 def test_lime_refuses_an_image_of_a_single_superpixel(net: Net, batch: Batch) -> None:
-    with pytest.raises(ValueError, match="at least 2 superpixels"):
+    with pytest.raises(ValueError, match="at least 2 of them"):
         LIME(segmenter=Grid(cells=1))(net, batch.x, batch.y)
 
 

@@ -87,7 +87,7 @@ def test_a_map_does_not_depend_on_how_much_runs_at_once(explainer: Any, net: Net
 def test_blocks_cover_every_copy_of_every_image_once_and_are_no_larger_than_asked() -> None:
     for images, copies, size in ((5, 7, 3), (5, 7, 12), (2, 3, 100), (4, 1, 1)):
         seen = torch.zeros(images, copies)
-        for part, groups in blocks(images, copies, size):
+        for part, groups in blocks(torch.zeros(images, 3, 8, 8), copies, size):
             for group in groups:
                 seen[part, group] += 1
                 assert seen[part, group].numel() <= size

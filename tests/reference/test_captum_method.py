@@ -40,10 +40,12 @@ def test_every_method_gives_a_map_the_same_each_time_and_each_image_alone(
     net, batch = small
     explainer = Captum(method=method, options=FEW.get(method, ()), segmenter=Grid(cells=3))
     before, drawn = state(net), torch.random.get_rng_state()
+    attributes = [set(vars(module)) for module in net.modules()]
     others = random.getstate(), np.random.get_state()[1].tolist()
     whole = explainer(net, batch.x, batch.y)
     assert whole.shape == (3, 16, 16) and whole.isfinite().all() and whole.any() and not whole.requires_grad
     assert state(net) == before and torch.equal(torch.random.get_rng_state(), drawn)
+    assert [set(vars(module)) for module in net.modules()] == attributes
     assert random.getstate() == others[0] and np.random.get_state()[1].tolist() == others[1]
     torch.manual_seed(99)
     alone = torch.cat([explainer(net, batch.x[i : i + 1], batch.y[i : i + 1]) for i in range(3)])

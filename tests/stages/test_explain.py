@@ -279,7 +279,8 @@ def test_the_call_gives_everything_back_and_follows_the_target(net: Net) -> None
 
 
 @pytest.mark.parametrize(
-    ("target", "expected"), [(None, None), ("predicted", None), (1, [1, 1]), ("b", [1, 1]), ("2", [2, 2])]
+    ("target", "expected"),
+    [(None, None), ("predicted", None), (1, [1, 1]), ("b", [1, 1]), ("3", [3, 3]), ("0", [2, 2])],
 )
 def test_a_target_is_a_word_a_name_or_a_number(target: str | int | None, expected: list[int] | None, net: Net) -> None:
     found = explain(net, full_batch(2).x, [InputGradient()], target, classes=("a", "b", "0", "d"))
@@ -299,6 +300,19 @@ class Wrong:
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         return x if self.value == 0 else torch.full_like(x[:, 0], self.value)
+
+
+@dataclass(frozen=True)
+class Peek:
+    """Says whether the model is as it should be while it is explained."""
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
+        loose = model.training or any(p.requires_grad for p in model.parameters())
+        return torch.full_like(x[:, 0], float(loose))
+
+
+def test_an_explainer_gets_the_model_frozen(net: Net) -> None:
+    assert not explain(net, full_batch(2).x, [Peek()]).attributions["Peek"].any()
 
 
 CALLS = [

@@ -145,6 +145,12 @@ def test_explainers_agree_with_themselves_and_not_with_their_opposite() -> None:
     assert "–</td>" in page and "+1.00</td>" in page and "nothing speaks for or against" in page
 
 
+def test_an_image_of_which_a_map_says_nothing_does_not_count() -> None:
+    once = ramp()
+    once[0] = 0
+    assert agreement(explanations(column("Up", ramp()), column("Once", once)))[0][1] == pytest.approx(1)
+
+
 def test_agreement_is_over_superpixels_where_an_explainer_has_some() -> None:
     pieces = surrogate([[4.0, 3.0, 2.0, 1.0]] * 2)
     painted = pieces.beta.gather(1, pieces.segments.flatten(1)).view(2, 8, 8)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..terminal import bars, outcome_table, shown
+from ..terminal import bars, claims_table, outcome_table, shown
 from .options import Device, Imports, Out, Seed, Settings, sentences
 from .reading import chosen_recipe, device_from, model_from, overridden
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from ..recipe import Recipe
+    from ..study import Study
 
 
 def run(
@@ -81,17 +81,40 @@ def refine(
         carry_out(overridden(recipe, settings or [], known), out, device, seed, known)
 
 
-def carry_out(recipe: Recipe, out: Path, device: str, seed: int | None, known: Mapping[str, type]) -> None:
-    """Run a recipe with progress bars, write its report and say what came out."""
+def carry_out(recipe: Recipe | Study, out: Path, device: str, seed: int | None, known: Mapping[str, type]) -> None:
+    """Run a recipe or a study with progress bars, write its report and say what came out."""
+    from ..recipe import Recipe
+    from ..spec import override
+
+    if seed is not None:
+        recipe = override(recipe, "seed", seed)
+    if isinstance(recipe, Recipe):
+        refine_by(recipe, out, device_from(device), known)
+    else:
+        study_by(recipe, out, device_from(device), known)
+
+
+def refine_by(recipe: Recipe, out: Path, where: str, known: Mapping[str, type]) -> None:
+    """The closed loop."""
     from ..report import write_report
     from ..run import run as run_recipe
 
-    if seed is not None:
-        recipe = replace(recipe, seed=seed)
-    where = device_from(device)
     with bars() as progress:
         outcome = run_recipe(recipe, out, known, device=where, progress=progress)
         summary = write_report(outcome, progress)
     shown.print(outcome_table(summary))
     shown.print(summary["verdict"], soft_wrap=True)
     shown.print(f"Report: {summary['report']}", soft_wrap=True, highlight=False)
+
+
+def study_by(study: Study, out: Path, where: str, known: Mapping[str, type]) -> None:
+    """An experiment of another kind."""
+    from ..report import write_document
+    from ..study import conduct
+
+    with bars() as progress:
+        document = conduct(study, out, known, device=where, progress=progress)
+        page = write_document(document, study, out)
+    shown.print(claims_table(document))
+    shown.print(document.verdict, soft_wrap=True, highlight=False)
+    shown.print(f"Report: {page}", soft_wrap=True, highlight=False)

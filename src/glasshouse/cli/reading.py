@@ -12,38 +12,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from ..recipe import Recipe
+    from ..study import Study
     from ..types import Explainer
 
 
-def chosen_recipe(text: str, settings: list[str], known: Mapping[str, type]) -> Recipe:
-    """A recipe by name, from a file or from its text, with settings."""
+def chosen_recipe(text: str, settings: list[str], known: Mapping[str, type]) -> Recipe | Study:
+    """A recipe or a study by name, from a file or from its text, with settings."""
     from .. import recipes
     from ..recipe import Recipe
-    from ..spec import parse
+    from ..spec import fits, parse
     from ..store import parsed
+    from ..study import Study
 
     if text in recipes.__all__:
         return called(getattr(recipes, text), settings, known)
-    if text.lstrip().startswith("Recipe("):
+    if text.partition("(")[0].strip() in known:
         found = parse(text, known)
     elif Path(text).is_file():
         found = parsed(Path(text), known)
     else:
         there = ", ".join(recipes.__all__)
         raise ValueError(f"no recipe {text!r}; there are {there}, or give a recipe file")
-    if not isinstance(found, Recipe):
-        raise ValueError(f"{text!r} is a {type(found).__name__}, not a Recipe")
+    if not isinstance(found, Recipe) and not fits(found, Study):
+        raise ValueError(f"{text!r} is a {type(found).__name__}, not a Recipe and no study")
     return overridden(found, settings, known)
 
 
-def called(function: Callable[..., Recipe], settings: list[str], known: Mapping[str, type]) -> Recipe:
+def called(function: Callable[..., Any], settings: list[str], known: Mapping[str, type]) -> Any:
     """The recipe of a function: settings that it has parameters for go there, the others are fields."""
+    from ..data.shorthand import images_from
     from ..types import Architecture, Data
 
     hints, parameters = typing.get_type_hints(function), inspect.signature(function).parameters
     given: dict[str, Any] = {}
     rest: list[str] = []
-    readers: dict[Any, Callable[[str, Mapping[str, type]], Any]] = {Data: data_of, Architecture: model_from}
+    readers: dict[Any, Callable[[str, Mapping[str, type]], Any]] = {
+        Data: data_of,
+        Data | None: images_from,
+        Architecture: model_from,
+    }
     for setting in settings:
         name, value = split_setting(setting)
         if name not in parameters:
@@ -58,13 +65,13 @@ def called(function: Callable[..., Recipe], settings: list[str], known: Mapping[
     return overridden(function(**given), rest, known)
 
 
-def overridden(recipe: Recipe, settings: list[str], known: Mapping[str, type]) -> Recipe:
-    """A recipe with fields replaced."""
+def overridden(recipe: Any, settings: list[str], known: Mapping[str, type]) -> Any:
+    """A recipe or a study with fields replaced."""
     from ..spec import hint_at, override
 
     for setting in settings:
         name, value = split_setting(setting)
-        if name == "data":
+        if name == "data" and hasattr(recipe, "data"):
             recipe = replace(recipe, data=data_of(value, known))
             continue
         recipe = override(recipe, name, literal(name, value, hint_at(recipe, name), known))

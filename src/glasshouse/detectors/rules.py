@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..explainers import LIME
-from ..explainers.superpixels import averaged, counts
+from ..explainers.superpixels import at_once, averaged, counts
 from ..spec import require
 from ..types import Batch
 from . import criteria
@@ -104,7 +104,7 @@ class Transplanted:
         exists = existing(segments)
         weight = criteria.importance(model, batch, segments, lime).masked_fill(~exists, -1)
         top = weight.topk(min(self.candidates, weight.shape[1]), dim=1).indices
-        moved = criteria.carried(model, batch, segments, top, pool, self.recipients, lime.batch_size)
+        moved = criteria.carried(model, batch, segments, top, pool, self.recipients, at_once(lime.batch_size, batch.x))
         return torch.zeros_like(weight).scatter_(1, top, moved.clamp_min(0) / self.share)
 
 

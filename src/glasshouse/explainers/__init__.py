@@ -4,9 +4,13 @@ from .ablation_cam import AblationCAM
 from .cam import GradCAM, GradCAMPlusPlus, XGradCAM
 from .captum_method import Captum
 from .eigen_cam import EigenCAM
+from .evolved_front import EvolvedFront
+from .evolved_lime import ELIME
+from .fast_lime import FastLIME
 from .gradient import InputGradient
 from .guided_backprop import GuidedBackprop
 from .integrated_gradients import IntegratedGradients
+from .kernel_shap import KernelSHAP
 from .lime import LIME
 from .lrp import LRP, AlphaBeta, Composite, Epsilon, Flat, Gamma, Logit, OneHot, Probability, ZBeta, ZPlus
 from .occlusion import Occlusion
@@ -16,6 +20,7 @@ from .smooth_grad import SmoothGrad, VarGrad
 from .superpixels import BlurFill, ConstantFill, Grid, ImageMeanFill, MeanFill, Slic
 
 __all__ = [
+    "ELIME",
     "LIME",
     "LRP",
     "RISE",
@@ -27,6 +32,8 @@ __all__ = [
     "ConstantFill",
     "EigenCAM",
     "Epsilon",
+    "EvolvedFront",
+    "FastLIME",
     "Flat",
     "Gamma",
     "GradCAM",
@@ -36,6 +43,7 @@ __all__ = [
     "ImageMeanFill",
     "InputGradient",
     "IntegratedGradients",
+    "KernelSHAP",
     "Logit",
     "MeanFill",
     "Occlusion",

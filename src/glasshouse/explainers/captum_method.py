@@ -74,7 +74,7 @@ class Captum:
         with (
             frozen(model),
             out_of_place(model),
-            hooks_given_back(model),
+            as_they_were(model),
             torch.enable_grad(),
             warnings.catch_warnings(),
         ):
@@ -206,23 +206,12 @@ def out_of_place(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def hooks_given_back(model: nn.Module) -> Iterator[None]:
-    """Hooks and attributes that captum leaves behind after an error are removed."""
-    before = [
-        (module, dict(vars(module)), {k: dict(vars(module)[k]) for k in hooks(module)}) for module in model.modules()
-    ]
+def as_they_were(model: nn.Module) -> Iterator[None]:
+    """Attributes that modules got are taken away: DeepLift leaves tensors there after an error, of layers always."""
+    before = [(module, set(vars(module))) for module in model.modules()]
     try:
         yield
     finally:
-        for module, attributes, hooked in before:
-            for name in set(vars(module)) - set(attributes):
+        for module, names in before:
+            for name in set(vars(module)) - names:
                 delattr(module, name)
-            for name, entries in hooked.items():
-                current = vars(module)[name]
-                for key in set(current) - set(entries):
-                    del current[key]
-
-
-def hooks(module: nn.Module) -> list[str]:
-    """The names of the dictionaries in which a module keeps its hooks."""
-    return [name for name, value in vars(module).items() if name.endswith("_hooks") and isinstance(value, dict)]

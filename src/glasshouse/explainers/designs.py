@@ -39,7 +39,7 @@ def fold_over(samples: int, count: Tensor, size: int, seed: int) -> Tensor:
     half = -(-samples // 2)
     order = 2 ** torch.maximum(count + 1, torch.full_like(count, half)).double().log2().ceil().long()
     result = torch.zeros(len(count), 2 * half, size, device=count.device)
-    for value in order.unique().tolist():  # one or two in a batch: an image's design depends on no other image
+    for value in sorted(set(order.tolist())):  # one or two in a batch: an image's design depends on no other image
         signs = hadamard(value, half, min(size, value - 1), seed).to(count.device)
         chosen = torch.stack([signs, -signs], 1).flatten(0, 1)
         result[:, :, : chosen.shape[1]] += chosen * (order == value)[:, None, None]

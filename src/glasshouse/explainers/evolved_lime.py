@@ -15,7 +15,7 @@ from ..modes import frozen
 from ..spec import require
 from ..types import Fill, Segmenter
 from .designs import existing, uniform
-from .masked import Maskable, maskable, masked_scores, probability_of_target
+from .masked import Maskable, Score, maskable, probability_of_target, scores_of
 from .superpixels import ConstantFill, Slic, painted
 
 
@@ -85,7 +85,7 @@ class Memory:
 
 
 def evaluated(
-    model: nn.Module, images: Maskable, strings: Tensor, memory: Memory, batch_size: int
+    model: nn.Module, images: Maskable, strings: Tensor, memory: Memory, batch_size: int, score: Score
 ) -> tuple[Tensor, Tensor]:
     """Fitness of strings ``[B, P, S]``, and how many of each image's had to be evaluated; the others are remembered."""
     fitness, known = memory.recalled(strings)
@@ -93,9 +93,8 @@ def evaluated(
     earlier = (hashes[:, :, None] == hashes[:, None]).tril(-1)
     first = torch.where(earlier.any(2), earlier.int().argmax(2), torch.arange(strings.shape[1], device=strings.device))
     image, place = (~known & ~earlier.any(2)).nonzero(as_tuple=True)
-    single = images.of(image)
-    values = masked_scores(model, single, strings[image, place][:, None].float(), batch_size, probability_of_target)
-    fitness = fitness.index_put((image, place), values[:, 0].to(fitness.dtype)).gather(1, first)
+    values = scores_of(model, images, strings[image, place].float(), image, batch_size, score)
+    fitness = fitness.index_put((image, place), values.to(fitness.dtype)).gather(1, first)
     memory.kept(strings, fitness)
     return fitness, torch.bincount(image, minlength=len(strings))
 
@@ -128,22 +127,22 @@ class ELIME:
     mutation: float = 0.0
     density: float = 0.5
     whole: bool = False
-    batch_size: int = 256
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.population >= 2, "population is at least 2")
         require(self, self.generations >= 0, "generations is at least 0")
-        require(self, 0 <= self.elites < self.population, "elites is at least 0 and below population")
+        require(self, 1 <= self.elites < self.population, "elites is at least 1 and below population")
         require(self, self.tournament >= 1, "tournament is at least 1")
         require(self, 0 <= self.crossover <= 1, "crossover is between 0 and 1")
         require(self, 0 <= self.mutation <= 1, "mutation is between 0 and 1")
         require(self, 0 < self.density < 1, "density is between 0 and 1")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         if create_graph:
-            raise ValueError("ELIME cannot be trained through: a selection of superpixels has no derivative")
+            raise ValueError("ELIME has no create_graph: a selection of superpixels has no derivative")
         evolved = self.evolved(model, x, target)
         return painted(evolved.mask.to(x.dtype), evolved.segments)
 
@@ -155,12 +154,12 @@ class ELIME:
             size = int(images.count.max())
             memory = Memory(len(x), size, x.device)
             everything = existing(torch.ones(1, size, device=x.device), images.count) > 0
-            unmasked, spent = evaluated(model, images, everything, memory, self.batch_size)
+            unmasked, spent = evaluated(model, images, everything, memory, self.batch_size, probability_of_target)
             strings = existing(self.drawn(0, 0, self.population, images.count) < self.density, images.count) > 0
             strings[:, :1] |= everything & self.whole
             trace, asked = [], []
             for generation in range(self.generations + 1):
-                fitness, new = evaluated(model, images, strings, memory, self.batch_size)
+                fitness, new = evaluated(model, images, strings, memory, self.batch_size, probability_of_target)
                 spent = spent + new
                 trace.append(fitness.amax(1))
                 asked.append(spent)

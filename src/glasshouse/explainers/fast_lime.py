@@ -14,7 +14,7 @@ from ..types import Fill, Segmenter, Surrogate
 from .designs import existing, fold_over, uniform
 from .kriging import Prior, posterior_of, prior_of, projected
 from .lime import Fit
-from .masked import Maskable, maskable, masked_scores, masked_slopes, odds_of_target
+from .masked import Maskable, maskable, masked_scores, masked_slopes, odds_of_target, refuse_steps
 from .superpixels import MeanFill, Slic, chunks, painted
 
 VIRTUAL = 2048  # maskings that only the surrogate is asked about
@@ -23,13 +23,16 @@ WIDTH, JITTER = 0.35, 0.15  # gradients are taken where switches are 0.5 +- WIDT
 
 
 class Seen(NamedTuple):
-    """What the model said so far: values at all signs, slopes at the last of them."""
+    """What the model said so far: values under whole maskings, slopes under partial ones.
+
+    Values under partial maskings would mislead: a half transparent superpixel is no half of its effect.
+    """
 
     signs: Tensor  # [B, N, S] in [-1, 1]
     odds: Tensor  # [B, N]
     slopes: Tensor  # [B, G, S]
 
-    def of(self, images: Tensor) -> Seen:
+    def of(self, images: Tensor | slice) -> Seen:
         return Seen(*(t[images] for t in self))
 
     def and_also(self, more: Seen) -> Seen:
@@ -37,7 +40,7 @@ class Seen(NamedTuple):
 
     @property
     def passes(self) -> int:
-        return self.odds.shape[1] + self.slopes.shape[1]
+        return self.odds.shape[1] + 2 * self.slopes.shape[1]
 
 
 class Finished(NamedTuple):
@@ -67,24 +70,23 @@ class FastLIME:
     """
 
     segmenter: Segmenter = Slic()
-    samples: int = 40
-    gradients: int = 30
+    samples: int = 60
+    gradients: int = 20
     fill: Fill = MeanFill()
     kernel_width: float = 0.25
     ridge: float = 1.0
     settled: int = 0
-    batch_size: int = 128
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self, self.samples >= 0, "samples is at least 0")
+        require(self, self.samples >= 8, "samples is at least 8")
         require(self, self.gradients >= 0, "gradients is at least 0")
         require(self, self.gradients != 1, "gradients is 0 or at least 2")
-        require(self, self.samples + self.gradients >= 8, "samples and gradients together are at least 8")
         require(self, self.kernel_width > 0, "kernel_width is above 0")
         require(self, self.ridge > 0, "ridge is above 0")
         require(self, self.settled >= 0, "settled is at least 0")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         surrogate = self.surrogate(model, x, target, create_graph=create_graph)
@@ -118,7 +120,7 @@ class FastLIME:
             at, slope_at = signs[remaining, values], points[remaining, partial]
             seen = seen.and_also(self.asked(model, some, at, slope_at, create_graph))
             fit = self.answer(prior.of(remaining), some, seen, size)
-            strongest = fit.beta.detach().abs().topk(min(self.settled, size)).indices.sort().values
+            strongest = strongest_of(fit.beta.detach().abs(), self.settled)
             last = values.stop == self.samples and partial.stop == self.gradients
             same = (strongest == top).all(1) if top is not None else torch.zeros_like(remaining, dtype=torch.bool)
             done = same | last
@@ -148,19 +150,23 @@ class FastLIME:
         return 2 * (WIDTH * design + JITTER * jitter)
 
     def asked(self, model: nn.Module, images: Maskable, signs: Tensor, points: Tensor, create_graph: bool) -> Seen:
-        """Values at the signs, values and slopes at the points."""
+        """Values at the signs, slopes at the points."""
         odds = masked_scores(model, images, (signs + 1) / 2, self.batch_size, odds_of_target)
-        more, slopes = masked_slopes(model, images, (points + 1) / 2, self.batch_size, create_graph=create_graph)
-        return Seen(torch.cat([signs, points], 1), torch.cat([odds, more], 1), slopes / 2)
+        slopes = masked_slopes(model, images, (points + 1) / 2, self.batch_size, create_graph=create_graph)
+        refuse_steps(odds, slopes)
+        return Seen(signs, odds, slopes / 2)
 
     def answer(self, prior: Prior, images: Maskable, seen: Seen, size: int) -> Fit:
         """LIME's regression on what the posterior predicts, a few images at a time: virtual maskings are many."""
-        virtual = fold_over(VIRTUAL, images.count, size, self.seed + 2)
-        posterior = posterior_of(prior, *seen)
-        parts = [
-            projected(
-                posterior.of(part), prior.of(part), images.count[part], virtual[part], self.kernel_width, self.ridge
-            )
-            for part in chunks(len(virtual), 16)
-        ]
+        parts = []
+        for part in chunks(len(images.x), 16):
+            own, count = prior.of(part), images.count[part]
+            virtual = fold_over(VIRTUAL, count, size, self.seed + 2)
+            posterior = posterior_of(own, *seen.of(part))
+            parts.append(projected(posterior, own, count, virtual, self.kernel_width, self.ridge))
         return Fit(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+
+def strongest_of(weight: Tensor, number: int) -> Tensor:
+    """Which superpixels have the largest weights, in order of their index; among equals the first: ``[B, number]``."""
+    return weight.argsort(dim=1, descending=True, stable=True)[:, :number].sort().values

@@ -28,14 +28,14 @@ def integrated_gradients(
     target: Tensor,
     steps: int = 32,
     *,
-    batch_size: int = 64,
+    batch_size: int = 0,
     create_graph: bool = False,
 ) -> Tensor:
     """(x - baseline) times the mean gradient of the target's logit between them, ``[B, C, H, W]``."""
     x = x.detach()
     places, weights = gauss_legendre(steps, x)
     rows = []
-    for images, groups in blocks(len(x), steps, batch_size):
+    for images, groups in blocks(x, steps, batch_size):
         away, start, y = (x - baseline)[images], baseline[images], target[images]
         total = torch.zeros_like(away)
         for group in groups:
@@ -61,11 +61,11 @@ class IntegratedGradients:
 
     steps: int = 32
     baseline: Fill = ConstantFill(0.0)
-    batch_size: int = 64
+    batch_size: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.steps >= 1, "steps is at least 1")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         baseline, size = backdrop(self.baseline, x), self.batch_size

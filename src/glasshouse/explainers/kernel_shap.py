@@ -97,7 +97,7 @@ class KernelSHAP:
     with error 0, where all coalitions fit into ``samples``.
 
     Shape: x ``[B, C, H, W]`` in [0, 1], target ``[B]`` -> attribution ``[B, H, W]``, signed, in units of probability.
-    Cost: ``samples`` forward passes an image, ``batch_size`` of them at once.
+    Cost: ``samples`` forward passes an image, ``batch_size`` of them at once; fewer where there are no more coalitions.
     Raises:
         ValueError: if an image has a single superpixel.
     """
@@ -105,12 +105,12 @@ class KernelSHAP:
     segmenter: Segmenter = Slic()
     samples: int = 512
     fill: Fill = MeanFill()
-    batch_size: int = 256
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.samples >= 4, "samples is at least 4")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         surrogate = self.surrogate(model, x, target, create_graph=create_graph)
@@ -129,12 +129,13 @@ class KernelSHAP:
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
             images = maskable(self.segmenter, self.fill, x, target, segments)
             count, size = images.count, int(images.count.max())
-            on, weight = coalitions(self.samples - 2, count, size, self.seed)
+            number = min(self.samples - 2, 2**size - 2)
+            on, weight = coalitions(number, count, size, self.seed)
             ends = existing(torch.tensor([0.0, 1.0], device=x.device)[:, None].expand(2, size), count)
             values = masked_scores(model, images, torch.cat([ends, on], 1), self.batch_size, probability_of_target)
         nothing, everything, rest = values[:, 0], values[:, 1], values[:, 2:]
         phi, error = shapley_regression(on, rest, weight, count, nothing, everything)
-        error = error * ~whole(self.samples - 2, count)[:, None]
+        error = error * ~whole(number, count)[:, None]
         return Surrogate(
-            images.segments, phi.to(x.dtype), nothing, error.to(x.dtype), torch.full_like(count, self.samples)
+            images.segments, phi.to(x.dtype), nothing, error.to(x.dtype), torch.full_like(count, number + 2)
         )

@@ -110,7 +110,8 @@ def posterior_of(prior: Prior, signs: Tensor, log_odds: Tensor, slopes: Tensor) 
         slopes = slopes.double() / spread[:, None, None]
         mean = slopes.mean(1)
         covariance = covariance + DIRECTION * outer(mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-12))
-        loose = LOOSENESS * slopes.var(1).mean(1, keepdim=True).clamp_min(1e-12) / slopes.shape[1]
+        exist = (prior.covariance.diagonal(dim1=1, dim2=2) > 0).sum(1, keepdim=True)
+        loose = LOOSENESS * (slopes.var(1).sum(1, keepdim=True) / exist).clamp_min(1e-12) / slopes.shape[1]
         values, noise = torch.cat([values, mean], 1), torch.cat([noise, loose.expand_as(mean)], 1)
         rows = torch.cat(
             [rows, torch.eye(s.shape[2], rows.shape[2], dtype=s.dtype, device=s.device).expand(len(s), -1, -1)], 1

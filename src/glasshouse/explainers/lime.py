@@ -87,14 +87,14 @@ class LIME:
     fill: Fill = MeanFill()
     kernel_width: float = 0.25
     ridge: float = 1.0
-    batch_size: int = 256
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.samples >= 2, "samples is at least 2")
         require(self, self.kernel_width > 0, "kernel_width is above 0")
         require(self, self.ridge > 0, "ridge is above 0")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         surrogate = self.surrogate(model, x, target, create_graph=create_graph)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..types import Fill, Segmenter
-from .superpixels import chunks, counts, switched
+from .superpixels import at_once, chunks, counts, switched
 from .targets import checked_target, log_odds
 
 Score = Callable[[Tensor, Tensor], Tensor]  # logits [n, classes] and targets [n] -> [n]
@@ -21,7 +21,7 @@ class Maskable(NamedTuple):
     x: Tensor  # [B, C, H, W]
     filled: Tensor  # [B, C, H, W] everything replaced
     segments: Tensor  # [B, H, W]
-    count: Tensor  # [B] superpixels
+    count: Tensor  # type: ignore[assignment]  # [B] superpixels
     target: Tensor  # [B]
 
     def of(self, images: Tensor) -> Maskable:
@@ -37,8 +37,10 @@ def maskable(segmenter: Segmenter, fill: Fill, x: Tensor, target: Tensor, segmen
     """Images with their superpixels, given or made.
 
     Raises:
-        ValueError: if an image has a single one.
+        ValueError: if an image has a single one, or there are more or fewer targets than images.
     """
+    if target.shape != x.shape[:1]:
+        raise ValueError(f"target is a whole number for each of {len(x)} images, not of shape {tuple(target.shape)}")
     segments = segmenter(x) if segments is None else segments
     count = counts(segments)
     if int(count.min()) < 2:
@@ -53,35 +55,56 @@ def masked_scores(model: nn.Module, images: Maskable, on: Tensor, batch_size: in
 
     Shape: on ``[B, N, S]`` in [0, 1] -> ``[B, N]``. Cost: N forward passes an image.
     """
-    owner, flat, values = owners(on), on.flatten(0, 1), []
-    for part in chunks(len(flat), batch_size):
+    return scores_of(model, images, on.flatten(0, 1), owners(on), batch_size, score).view(on.shape[:2])
+
+
+def scores_of(model: nn.Module, images: Maskable, on: Tensor, owner: Tensor, batch_size: int, score: Score) -> Tensor:
+    """A score for each masking ``on[i]`` of the image ``owner[i]``: ``[n, S]``, ``[n]`` -> ``[n]``."""
+    values = [on.new_zeros(0)]
+    for part in chunks(len(on), at_once(batch_size, images.x)):
         i = owner[part]
-        values.append(score(model(images.under(flat[part], i)), images.target[i]))
-    return torch.cat(values).view(on.shape[:2]) if values else on.new_zeros(on.shape[:2])
+        values.append(score(model(images.under(on[part], i)), images.target[i]))
+    return torch.cat(values)
 
 
 def masked_slopes(
     model: nn.Module, images: Maskable, on: Tensor, batch_size: int, *, create_graph: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Log-odds of the target at partial maskings, and their gradient in the switches: ``[B, N]``, ``[B, N, S]``.
+) -> Tensor:
+    """Gradient of the target's log-odds in the switches, at partial maskings: ``[B, N, S]`` -> ``[B, N, S]``.
 
     Cost: N forward passes and N backward passes to the input, an image.
     Raises:
         ValueError: if no gradient comes back from the model.
     """
     owner, flat = owners(on), on.flatten(0, 1)
-    values, slopes = [on.new_zeros(0)], [on.new_zeros(0, on.shape[2])]
-    for part in chunks(len(flat), batch_size):
+    slopes = [on.new_zeros(0, on.shape[2])]
+    for part in chunks(len(flat), at_once(batch_size, images.x)):
         i = owner[part]
         with torch.enable_grad():
             here = flat[part].detach().requires_grad_()
             odds = odds_of_target(model(images.under(here, i)), images.target[i])
-            if not odds.requires_grad:
-                raise ValueError("the model passes no gradient back to its input; explain it with gradients=0")
-            (slope,) = torch.autograd.grad(odds.sum(), here, create_graph=create_graph)
-        values.append(odds if create_graph else odds.detach())
+            slope = gradient(odds.sum(), here, create_graph)
+        if slope is None:
+            raise ValueError("the model passes no gradient back to its input; explain it with gradients=0")
         slopes.append(slope)
-    return torch.cat(values).view(on.shape[:2]), torch.cat(slopes).view(on.shape)
+    return torch.cat(slopes).view(on.shape)
+
+
+def gradient(value: Tensor, where: Tensor, create_graph: bool) -> Tensor | None:
+    """The gradient of a scalar, or None if it does not depend on ``where`` by any way that autograd knows."""
+    if not value.requires_grad:
+        return None
+    return torch.autograd.grad(value, where, create_graph=create_graph, allow_unused=True)[0]
+
+
+def refuse_steps(odds: Tensor, slopes: Tensor) -> None:
+    """Nothing, where values ``[B, N]`` and slopes ``[B, G, S]`` may belong to one model.
+
+    Raises:
+        ValueError: if values differ although every slope is 0: such a gradient would say that nothing matters.
+    """
+    if slopes.shape[1] and bool(((slopes == 0).flatten(1).all(1) & (odds.amax(1) - odds.amin(1) > 1e-3)).any()):
+        raise ValueError("the gradient of the model is 0 although its answers differ; explain it with gradients=0")
 
 
 def owners(on: Tensor) -> Tensor:

@@ -41,13 +41,13 @@ class Occlusion:
     stride: int = 0
     fill: Fill = ConstantFill(0.5)
     probability: bool = True
-    batch_size: int = 256
+    batch_size: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.window >= 0, "window is 0 (by image size) or more")
         require(self, self.stride >= 0, "stride is 0 (half a window) or more")
         require(self, self.stride <= self.window or not self.window, "stride is at most window, to leave no gaps")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         rows, columns = self.sides(x)
@@ -55,7 +55,7 @@ class Occlusion:
         places = torch.cartesian_prod(*(torch.arange(len(side), device=x.device) for side in (rows, columns)))
         drops = []
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
-            for images, groups in blocks(len(x), len(places), self.batch_size):
+            for images, groups in blocks(x, len(places), self.batch_size):
                 few, behind, y = x[images], filled[images], target[images]
                 whole = target_score(model(few), y, self.probability)
                 left = []

@@ -72,20 +72,20 @@ class RISE:
     cells: int = 7
     keep: float = 0.5
     fill: Fill = ConstantFill(0.0)
-    batch_size: int = 256
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.masks >= 1, "masks is at least 1")
         require(self, self.cells >= 1, "cells is at least 1")
         require(self, 0 < self.keep < 1, "keep is between 0 and 1")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         x, filled = x.detach(), backdrop(self.fill, x.detach())
         draws, rows = drawn(self.masks, self.cells, self.keep, self.seed, x), []
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
-            for images, groups in blocks(len(x), self.masks, self.batch_size):
+            for images, groups in blocks(x, self.masks, self.batch_size):
                 few, behind, y = x[images], filled[images], target[images]
                 weighted, through = torch.zeros_like(few[:, 0]), torch.zeros_like(few[0, 0])
                 for group in groups:

@@ -45,17 +45,17 @@ class ScoreCAM:
     """
 
     layer: str = ""
-    batch_size: int = 256
+    batch_size: int = 0
 
     def __post_init__(self) -> None:
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         layer, x = chosen_layer(model, x, self.layer), x.detach()
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
             activation = feature_map(seen(model, layer, x, target).output, layer, x)
             rows = []
-            for images, groups in blocks(len(x), activation.shape[1], self.batch_size):
+            for images, groups in blocks(x, activation.shape[1], self.batch_size):
                 parts = (activation[images][:, group] for group in groups)
                 rows.append(torch.cat([masked_scores(model, x[images], target[images], part) for part in parts], 1))
             weight = torch.cat(rows).softmax(1)

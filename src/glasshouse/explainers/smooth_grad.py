@@ -40,7 +40,7 @@ def explained_copies(
 ) -> Tensor:
     """Attributions of all noisy copies, ``[N, B, H, W]``."""
     columns = []
-    for images, groups in blocks(len(x), len(noise), batch_size):
+    for images, groups in blocks(x, len(noise), batch_size):
         maps = []
         for group in groups:
             copies = noisy(x[images].detach(), noise[group], share)
@@ -70,13 +70,13 @@ class SmoothGrad:
     samples: int = 16
     noise: float = 0.15
     squared: bool = False
-    batch_size: int = 64
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.samples >= 1, "samples is at least 1")
         require(self, self.noise >= 0, "noise is at least 0")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         draws = standard_normal(self.samples, x, self.seed)
@@ -100,13 +100,13 @@ class VarGrad:
     explainer: Explainer = InputGradient()
     samples: int = 16
     noise: float = 0.15
-    batch_size: int = 64
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self, self.samples >= 2, "samples is at least 2")
         require(self, self.noise > 0, "noise is above 0")
-        require(self, self.batch_size >= 1, "batch_size is at least 1")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         draws = standard_normal(self.samples, x, self.seed)

@@ -149,13 +149,25 @@ def chunks(total: int, size: int) -> Iterable[slice]:
     return (slice(i, min(i + size, total)) for i in range(0, total, size))
 
 
-def blocks(images: int, copies: int, batch_size: int) -> Iterator[tuple[slice, list[slice]]]:
+def at_once(batch_size: int, x: Tensor) -> int:
+    """How many images like ``x`` run at once: ``batch_size``, or where that is 0 as many as suit the device.
+
+    A processor is fastest while activations stay in its cache: MobileNetV2 at 225 pixels runs 38 images a second by
+    5, 11 by 105. An accelerator wants many.
+    """
+    if batch_size:
+        return batch_size
+    return 256 if x.device.type != "cpu" else max(4, 2**18 // (x.shape[-1] * x.shape[-2]))
+
+
+def blocks(x: Tensor, copies: int, batch_size: int) -> Iterator[tuple[slice, list[slice]]]:
     """Groups of images, each with groups of their copies, so that at most ``batch_size`` run at once.
 
     Every copy of a group has the same images: sums over copies need no scattering, whose order a GPU does not keep.
     """
-    for part in chunks(images, batch_size):
-        yield part, list(chunks(copies, max(1, batch_size // (part.stop - part.start))))
+    size = at_once(batch_size, x)
+    for part in chunks(len(x), size):
+        yield part, list(chunks(copies, max(1, size // (part.stop - part.start))))
 
 
 def backdrop(fill: Fill, x: Tensor) -> Tensor:

@@ -1,5 +1,9 @@
-"""Recipes by name: functions that return a :class:`glasshouse.recipe.Recipe`. Only the command line imports them."""
+"""Recipes by name: functions that return a :class:`glasshouse.recipe.Recipe` or a :class:`glasshouse.study.Study`.
 
+Only the command line imports them.
+"""
+
+from .evolved_explanations import evolved_explanations
 from .refinement import cifar10, demo, refinement
 
-__all__ = ["cifar10", "demo", "refinement"]
+__all__ = ["cifar10", "demo", "evolved_explanations", "refinement"]

@@ -24,7 +24,7 @@ _STABILISER = "stabiliser is above 0"
 
 def stabilised(z: Tensor, stabiliser: float) -> Tensor:
     """z + stabiliser sign(z), with sign(0) = 1: a denominator that is never 0."""
-    return z + torch.where(z < 0, -stabiliser, stabiliser)
+    return torch.where(z < 0, z - stabiliser, z + stabiliser)
 
 
 def positive_parts(layer: Layer) -> list[Part]:

@@ -1,0 +1,51 @@
+"""``index.html`` of a study: its claims, drawings and tables, with nothing beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..files import write_whole
+from ..spec import pretty
+from ..study import REFUTED, SUPPORTED, UNTESTED, Document, Pictures, Section, Strips, Study, Table, Traces
+from . import figures, plots
+
+MARKS = {SUPPORTED: "pass", REFUTED: "fail", UNTESTED: "open"}
+
+
+def write_document(document: Document, study: Study, out: Path) -> Path:
+    """Write the page next to what the study left; returns it."""
+    loader = PackageLoader("glasshouse", "report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = environment.get_template("document.html").render(
+        document=document,
+        paper=[c for c in document.claims if c.source == "paper"],
+        controls=[c for c in document.claims if c.source != "paper"],
+        marks=MARKS,
+        sections=[drawn(section) for section in document.sections],
+        study=pretty(study),
+    )
+    write_whole(out / "index.html", page)
+    return out / "index.html"
+
+
+def drawn(section: Section) -> dict[str, Any]:
+    """A section with its drawing, its pictures or its table."""
+    told: dict[str, Any] = {"title": section.title, "note": section.note, "drawing": "", "table": None, "rows": None}
+    match section:
+        case Table():
+            return told | {"table": section}
+        case Pictures():
+            return told | {"columns": section.columns, "rows": [[cell(shown) for shown in row] for row in section.rows]}
+        case Strips():
+            return told | {"drawing": plots.strips(section)}
+        case Traces():
+            return told | {"drawing": plots.traces(section)}
+
+
+def cell(shown: Any) -> dict[str, str]:
+    """An image with its caption."""
+    picture = figures.photo(shown.x) if shown.selected is None else figures.darkened(shown.x, shown.selected)
+    return {"picture": figures.encoded(picture), "caption": shown.caption}

@@ -1,0 +1,185 @@
+"""Experiments of other kinds than refinement: how one is carried out, and what it hands to the report.
+
+A study is a component. Called with a device it looks whether data and models can be used, and returns an experiment;
+that takes its steps in a :class:`Room`, where every finished step is kept, and ends with a :class:`Document`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from . import store
+from .files import write_whole
+from .objectives import CrossEntropy
+from .run import without_nan
+from .train import Training, fit
+from .types import Objective, Progress, Samples, silent
+
+SUPPORTED, REFUTED, UNTESTED = "supported", "not supported", "not testable here"
+
+
+class Claim(NamedTuple):
+    """What is claimed, and the number that decides."""
+
+    text: str
+    source: str  # "paper", or "control" for what has to hold as well
+    verdict: str  # SUPPORTED, REFUTED or UNTESTED
+    published: str
+    measured: str
+
+
+class Table(NamedTuple):
+    """Rows of texts; the first column says what a row is."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Panel(NamedTuple):
+    """Values by name, and a value to compare them with."""
+
+    title: str
+    values: dict[str, tuple[float, ...]]
+    line: float
+
+
+class Strips(NamedTuple):
+    """Every value as a dot, one panel next to another."""
+
+    title: str
+    note: str
+    axis: str
+    line: str  # what the line of each panel is
+    panels: tuple[Panel, ...]
+
+
+class Progression(NamedTuple):
+    """Curves by name, several of each, and a value to compare them with."""
+
+    title: str
+    curves: dict[str, tuple[tuple[tuple[float, float], ...], ...]]
+    line: float
+
+
+class Traces(NamedTuple):
+    """How something grew, one panel next to another."""
+
+    title: str
+    note: str
+    axes: tuple[str, str]
+    line: str
+    panels: tuple[Progression, ...]
+
+
+class Shown(NamedTuple):
+    """An image, with what is not selected in the dark."""
+
+    x: Tensor  # [C, H, W]
+    selected: Tensor | None  # [H, W] bool
+    caption: str
+
+
+class Pictures(NamedTuple):
+    """Images in rows and columns."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Shown, ...], ...]
+
+
+Section = Table | Strips | Traces | Pictures
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """What a study found: to read, to look at, and as plain data."""
+
+    title: str
+    verdict: str
+    claims: tuple[Claim, ...]
+    sections: tuple[Section, ...]
+    setup: tuple[tuple[str, str], ...]
+    results: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where an experiment works: whatever it finished there stays finished."""
+
+    out: Path
+    names: Mapping[str, type]
+    device: str = "cpu"
+    progress: Progress = silent
+
+    def step(self, name: str, take: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What a step found, now or before the study was cut off."""
+        path = self.out / "steps" / f"{name}.npz"
+        kept = store.load_values(path)
+        if kept is None:
+            store.keep_values(path, take())
+            kept = store.load_values(path)
+        return kept or {}
+
+    def trained(self, name: str, model: nn.Module, samples: Samples, training: Training, seed: int) -> nn.Module:
+        """The model after a training by cross-entropy that goes on from its last complete epoch."""
+        stage, objective = store.Stage(self.out / "networks" / store_name(name)), CrossEntropy()
+        if stage.load(model, self.names) is None:
+            ended: Objective = fit(
+                model,
+                objective,
+                samples,
+                training,
+                seed=seed,
+                resume=lambda optimizer: stage.resume(model, optimizer, objective, self.names),
+                after_epoch=lambda state: stage.keep(model, state),
+                progress=self.progress,
+                label=f"train {name}",
+            )
+            stage.finish(model, ended)
+        return model
+
+
+class Experiment(Protocol):
+    """A study whose data and models are at hand."""
+
+    def conduct(self, room: Room) -> Document: ...
+
+
+class Study(Protocol):
+    """An experiment as one component; calling it writes nothing.
+
+    Raises:
+        ValueError: when called, if data or models cannot be used.
+    """
+
+    def __call__(self, device: str) -> Experiment: ...
+
+
+def conduct(
+    study: Study, out: Path, names: Mapping[str, type], *, device: str = "cpu", progress: Progress = silent
+) -> Document:
+    """Carry out a study, or what is left of it, and write everything but the report.
+
+    Raises:
+        ValueError: before anything is written if data, models or ``out`` cannot be used.
+    """
+    experiment = study(device)
+    store.opened(out, study, names)
+    document = experiment.conduct(Room(out, names, device, progress))
+    told = {"claims": [claim._asdict() for claim in document.claims], **document.results}
+    write_whole(out / "results.json", json.dumps(without_nan(told), indent=1) + "\n")
+    return document
+
+
+def store_name(name: str) -> str:
+    """A folder for what a person or an author called something."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip(".") or "network"
