@@ -202,8 +202,8 @@ def by_captum_too(setting: Setting, samples: int) -> Answer:
         lime = Lime(lambda pixels: setting.model(pixels).softmax(1), interpretable_model=SkLearnRidge(alpha=1.0))
         with torch.no_grad():
             told = lime.attribute(
-                x, MeanFill()(x, segments), y, feature_mask=segments[None], n_samples=samples, perturbations_per_eval=10,
-                return_input_shape=False,
+                x, MeanFill()(x, segments), y, feature_mask=segments[None], n_samples=samples,
+                perturbations_per_eval=10, return_input_shape=False,
             )  # fmt: skip
         return told[0]
 

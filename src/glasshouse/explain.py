@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .explainers import LIME, GradCAM, IntegratedGradients
+from .explainers import FastLIME, GradCAM, IntegratedGradients
 from .explainers.superpixels import chunks, painted
 from .modes import device_of, frozen
 from .report.explanations import Column, Explanations
@@ -23,7 +23,7 @@ from .train import seeded_globally
 from .types import Explainer, Progress, SuperpixelExplainer, Surrogate, silent
 
 # By masking, by the last feature map, by gradients of the pixels.
-USUAL: tuple[Explainer, ...] = (LIME(), GradCAM(), IntegratedGradients())
+USUAL: tuple[Explainer, ...] = (FastLIME(), GradCAM(), IntegratedGradients())
 
 
 def explain(

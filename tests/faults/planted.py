@@ -21,13 +21,14 @@ import closed_loop
 import maps
 import relevance
 import showing
+import studies
 import surrogates
 from fault import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src") / "glasshouse"
 
-FAULTS = [f for part in (closed_loop, surrogates, maps, relevance, showing) for f in part.FAULTS]
+FAULTS = [f for part in (closed_loop, surrogates, maps, relevance, showing, studies) for f in part.FAULTS]
 
 
 @contextmanager

@@ -195,13 +195,14 @@ def test_the_whole_image_takes_part_where_it_is_asked_to(net: Net) -> None:
     assert (searches[1].evaluations <= searches[0].evaluations).all()  # it was known already
 
 
-def test_share_counts_against_the_superpixels_of_each_image(net: Net) -> None:
-    x, y = images(2)
+def test_share_counts_against_the_superpixels_of_each_image() -> None:
+    x = torch.ones(2, 3, SIDE, SIDE)
     segments = Grid(cells=4)(x)
     segments[1] = Grid(cells=2)(x)[1]
-    found = SMALL.evolved(net, x, y, segments)
+    found = SMALL.evolved(ThreeCells(), x, torch.zeros(2, dtype=torch.int64), segments)
+    assert found.mask[1, :4].tolist() == [True, True, False, True]
     assert torch.equal(found.selected, found.mask.sum(1)) and not found.mask[1, 4:].any()
-    assert found.share.tolist() == pytest.approx([float(found.mask[0].sum()) / 16, float(found.mask[1].sum()) / 4])
+    assert found.share.tolist() == pytest.approx([float(found.mask[0].sum()) / 16, 0.75])
 
 
 def test_the_density_is_that_of_the_first_strings() -> None:

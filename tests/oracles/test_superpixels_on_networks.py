@@ -51,12 +51,14 @@ def test_networks_of_torchvision_are_explained_and_given_back(make: Callable[...
     x = torch.rand(1, 3, side, side)
     modes = [m.training for m in model.modules()]
     wanted = [p.requires_grad for p in model.parameters()]
+    statistics = [b.clone() for b in model.buffers()]
     for explainer in TINY:
         attribution = explainer(model, x, torch.tensor([3]))
         assert attribution.shape == (1, side, side) and attribution.isfinite().all() and attribution.any()
         assert len(attribution.unique()) > 1 and not attribution.requires_grad
     assert [m.training for m in model.modules()] == modes and [p.requires_grad for p in model.parameters()] == wanted
     assert all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(model.buffers(), statistics, strict=True))
 
 
 class Reused(nn.Module):

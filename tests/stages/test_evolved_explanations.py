@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from glasshouse.cli import app
 from glasshouse.explainers import ELIME, BlurFill, ConstantFill, Grid
+from glasshouse.explainers.designs import uniform
 from glasshouse.explainers.evolved_front import Front
 from glasshouse.explainers.evolved_lime import Evolved
 from glasshouse.explainers.masked import Maskable, maskable
@@ -130,7 +132,7 @@ def test_the_same_command_again_takes_no_step_again(
 ) -> None:
     out, _ = finished
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    monkeypatch.setattr(Evolving, "taken", None)
+    monkeypatch.setattr(Evolving, "taken", lambda *anything: pytest.fail("a step is taken again"))
     result = small(out, "title=<b>study</b>", "seeds=3")
     assert result.exit_code == 0, result.output
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
@@ -228,11 +230,10 @@ def test_greedy_stops_in_the_middle_of_a_round_when_the_budget_is_spent(scene: t
 def test_random_search_is_the_best_of_exactly_so_many_masks(scene: tuple[Additive, Maskable]) -> None:
     model, images = scene
     few, many = (random_search(model, images, rival([[4, 12], [4, n]]), 0.5, 8, seed=3) for n in (12, 300))
-    from glasshouse.explainers.designs import uniform
-
-    drawn = uniform(299, 16, 3) < 0.5
-    for found, count in ((few.fitness[1], 11), (many.fitness[1], 299), (many.fitness[0], 11), (many.trace[1, 0], 3)):
-        assert found.item() == pytest.approx(odds(drawn[:count]).max().item())
+    drawn = {n: odds(uniform(n, 16, 3) < 0.5) for n in (11, 299)}
+    assert few.fitness[1].item() == pytest.approx(drawn[11].max().item())
+    for found, count in ((many.fitness[1], 299), (many.fitness[0], 11), (many.trace[1, 0], 3)):
+        assert found.item() == pytest.approx(drawn[299][:count].max().item())
     assert torch.allclose(odds(many.mask), many.fitness) and many.evaluations.tolist() == [12, 300]
 
 
@@ -421,8 +422,6 @@ BAD = [
 def test_bad_input_is_one_sentence_and_status_2(
     settings: tuple[str, ...], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import re
-
     monkeypatch.chdir(tmp_path)
     result = glasshouse("run", "evolved_explanations", *settings, "--device", "cpu", "--out", str(tmp_path / "out"))
     told = " ".join(result.output.split())

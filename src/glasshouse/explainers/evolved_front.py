@@ -18,7 +18,7 @@ from .masked import Maskable, maskable, odds_of_target
 from .superpixels import ConstantFill, Slic, painted
 
 TEMPERATURE = 0.7  # how far a guess strays from what is believed, in standard deviations
-STEPS = 2  # how often a guess looks at which neighbours it has selected
+SWAPS = 4  # exchanges by which a guess takes in what neighbours do to each other
 
 
 class Front(NamedTuple):
@@ -34,7 +34,7 @@ class Front(NamedTuple):
 
     @property
     def evaluations(self) -> Tensor:
-        """Forward passes of each image, ``[B]``; one more for the whole image."""
+        """Forward passes of each image, ``[B]``, the one of the whole image among them."""
         return self.asked[:, :, -1].sum(1) + 1
 
     @property
@@ -56,7 +56,7 @@ def guesses(prior: Prior, posterior: Posterior, number: Tensor, count: Tensor, n
     """Masks that are best under weights drawn from the posterior: Thompson sampling.
 
     Thompson, Biometrika 1933, https://doi.org/10.1093/biomet/25.3-4.285. The first guess takes the weights as they
-    are believed. Products of neighbours are added for the neighbours that a guess has selected itself.
+    are believed. Exchanges then take in the products of neighbours.
 
     Shape: number and count ``[B]``, noise ``[N, S]`` standard normal -> bool ``[B, N, S]``.
     """
@@ -71,11 +71,27 @@ def guesses(prior: Prior, posterior: Posterior, number: Tensor, count: Tensor, n
     linked = torch.zeros(len(count), size * size, dtype=weights.dtype, device=weights.device)
     linked = linked.scatter_add(1, first * size + second, posterior.pair).view(-1, size, size)
     linked = linked + linked.transpose(1, 2)
-    exists = (torch.arange(size, device=count.device) < count[:, None])[:, None]
     on = largest(weights, number, count)
-    for _ in range(STEPS):
-        on = largest(weights + (2.0 * on.double() - 1) * exists @ linked, number, count)
+    for _ in range(SWAPS):
+        on = swapped(on, weights, linked, count)
     return on
+
+
+def swapped(on: Tensor, weights: Tensor, linked: Tensor, count: Tensor) -> Tensor:
+    """Masks after the exchange of one superpixel that the regression gains most by, or as they were.
+
+    Shape: on and weights ``[B, N, S]``, linked ``[B, S, S]`` symmetric, count ``[B]`` -> ``[B, N, S]``.
+    """
+    size = on.shape[2]
+    exists = (torch.arange(size, device=count.device) < count[:, None])[:, None]
+    gain = weights + (2.0 * on.double() - 1) * exists @ linked
+    # What comes in less what goes out; the product of the two stays as it is.
+    change = gain[:, :, :, None] - gain[:, :, None] - 2 * linked[:, None]
+    allowed = (~on & exists)[:, :, :, None] & on[:, :, None]
+    best, place = change.masked_fill(~allowed, -torch.inf).flatten(2).max(2)
+    index = torch.arange(size, device=on.device)
+    exchanged = (index == (place // size)[:, :, None]) | (index == (place % size)[:, :, None])
+    return on ^ (exchanged & (best > 0)[:, :, None])
 
 
 @dataclass(frozen=True)

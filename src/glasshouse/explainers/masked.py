@@ -118,7 +118,13 @@ def probability_of_target(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def odds_of_target(logits: Tensor, target: Tensor) -> Tensor:
-    """Log-odds of each target."""
+    """Log-odds of each target.
+
+    Raises:
+        ValueError: if there is no other class to weigh it against.
+    """
+    if logits.ndim == 2 and logits.shape[1] < 2:
+        raise ValueError("the model gives one score an image; log-odds need logits of at least 2 classes")
     return log_odds(refuse_probabilities(logits), checked_target(logits, target))
 
 
@@ -128,6 +134,8 @@ def refuse_probabilities(logits: Tensor) -> Tensor:
     Raises:
         ValueError: if they are probabilities already: a second softmax would flatten every difference.
     """
-    if logits.ndim == 2 and bool((logits.detach() >= 0).all() & ((logits.detach().sum(1) - 1).abs() < 1e-4).all()):
+    told = logits.detach()
+    # One row of logits may look like probabilities by chance; four do not.
+    if told.ndim == 2 and len(told) >= 4 and bool((told >= 0).all() & ((told.sum(1) - 1).abs() < 1e-4).all()):
         raise ValueError("the model returns probabilities; glasshouse takes logits, so leave out its last softmax")
     return logits

@@ -31,12 +31,14 @@ from ..study import (
 )
 from .evolved_claims import claims
 from .rows import (
+    BY_TEN,
     ELIME_NAME,
     FRONT,
     GREEDY,
     LIME_NAME,
     METHODS,
     RANDOM,
+    SPARSE,
     Row,
     Spread,
     agreement,
@@ -139,7 +141,7 @@ def region(row: Row, segments: Tensor) -> Tensor:
 
 def strips(rows: Sequence[Row]) -> Strips:
     """The probability under the mask, run by run."""
-    shown = tuple(m for m in METHODS if only(rows, m) and m not in METHODS[-2:])
+    shown = tuple(m for m in METHODS if only(rows, m) and m not in (SPARSE, BY_TEN))
     panels = tuple(
         Panel(
             f"{image}, {network}",
