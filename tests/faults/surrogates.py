@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fault import Fault
 
-FAMILY, SHAPLEY, EVOLVED, NETWORKS = (
+FAMILY, SHAPLEY, EVOLVED, FRONT, NETWORKS = (
     f"tests/oracles/test_{name}.py"
-    for name in ("lime_family", "shapley_values", "evolved_lime", "superpixels_on_networks")
+    for name in ("lime_family", "shapley_values", "evolved_lime", "evolved_front", "superpixels_on_networks")
 )
 PEERS = "tests/reference/test_peers_lime.py"
 
@@ -67,8 +67,8 @@ FAULTS: list[Fault] = [
     Fault(
         "probabilities are welcome",
         "explainers/masked.py",
-        "(logits.detach().sum(1) - 1).abs() < 1e-4",
-        "(logits.detach().sum(1) - 1).abs() < 0",
+        "(told.sum(1) - 1).abs() < 1e-4",
+        "(told.sum(1) - 1).abs() < 0",
         FAMILY,
     ),
     Fault("any number of targets", "explainers/masked.py", "if target.shape != x.shape[:1]:", "if False:", FAMILY),
@@ -325,5 +325,96 @@ FAULTS: list[Fault] = [
         "with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):",
         "with torch.set_grad_enabled(create_graph):",
         NETWORKS,
+    ),
+    Fault(
+        "padding is large",
+        "explainers/evolved_front.py",
+        "values.masked_fill(~exists[:, None], -torch.inf).argsort",
+        "values.argsort",
+        FRONT,
+    ),
+    Fault(
+        "one too many",
+        "explainers/evolved_front.py",
+        "return rank < number[:, None, None]",
+        "return rank <= number[:, None, None]",
+        FRONT,
+    ),
+    Fault(
+        "the first guess strays",
+        "explainers/evolved_front.py",
+        "    strayed[:, 0] = 0\n",
+        "",
+        FRONT,
+    ),
+    Fault(
+        "no straying",
+        "explainers/evolved_front.py",
+        "strayed = TEMPERATURE * (noise.double() @ root.transpose(1, 2))",
+        "strayed = 0 * (noise.double() @ root.transpose(1, 2))",
+        FRONT,
+    ),
+    Fault(
+        "products one way",
+        "explainers/evolved_front.py",
+        "linked = linked + linked.transpose(1, 2)",
+        "linked = linked + 0",
+        FRONT,
+    ),
+    Fault(
+        "exchanges that lose",
+        "explainers/evolved_front.py",
+        "(exchanged & (best > 0)[:, :, None])",
+        "(exchanged & (best < 0)[:, :, None])",
+        FRONT,
+    ),
+    Fault(
+        "the product of the exchanged",
+        "explainers/evolved_front.py",
+        " - 2 * linked[:, None]",
+        " + 2 * linked[:, None]",
+        FRONT,
+    ),
+    Fault(
+        "smaller masks forgotten",
+        "explainers/evolved_front.py",
+        "less = odds[:, level - 1] > odds[:, level]",
+        "less = odds[:, level - 1] > odds[:, level] + 1e9",
+        FRONT,
+    ),
+    Fault(
+        "nothing suffices",
+        "explainers/evolved_front.py",
+        "enough = self.fitness >= self.unmasked[:, None]",
+        "enough = self.fitness > self.unmasked[:, None] + 1",
+        FRONT,
+    ),
+    Fault(
+        "always something suffices",
+        "explainers/evolved_front.py",
+        "return torch.where(enough.any(1), share, torch.nan)",
+        "return share",
+        FRONT,
+    ),
+    Fault(
+        "sizes in a row",
+        "explainers/evolved_front.py",
+        ".repeat(len(images.x) // len(self.shares))",
+        ".repeat_interleave(len(images.x) // len(self.shares))",
+        FRONT,
+    ),
+    Fault(
+        "worst mask",
+        "explainers/evolved_front.py",
+        "winner = odds.argmax(1)[:, None]",
+        "winner = odds.argmin(1)[:, None]",
+        FRONT,
+    ),
+    Fault(
+        "guesses without a look",
+        "explainers/evolved_front.py",
+        "posterior = posterior_of(prior, signs, odds, signs[:, :0])",
+        "posterior = posterior_of(prior, signs, odds.flip(1), signs[:, :0])",
+        FRONT,
     ),
 ]

@@ -384,7 +384,9 @@ def test_few_images_decide_nothing_and_one_network_says_nothing_of_others() -> N
     few = [r._replace(others=()) for r in many() if r.image in ("image 0", "image 1") and r.network == "one"]
     found = verdicts(few)
     assert [found[k] for k in ("random", "greedy", "lime", "networks", "other")] == [UNTESTED] * 5
-    assert verdicts([r for r in few if r.method not in (SPARSE, FRONT)])["number"] == UNTESTED
+    found = verdicts([r for r in few if r.method not in (SPARSE, FRONT)])
+    assert found["number"] == found["needed"] == UNTESTED
+    assert verdicts(many(FRONT={"gain": -0.1, "selected": 2}))["needed"] == UNTESTED
 
 
 def test_the_arithmetic_of_masks_and_runs() -> None:

@@ -51,25 +51,33 @@ class Posterior(NamedTuple):
 
 def prior_of(images: Maskable) -> Prior:
     """What images, superpixels and their replacements say before the model is asked."""
-    x, filled, segments, count, _ = images
-    size = int(count.max())
-    exists = torch.arange(size, device=x.device) < count[:, None]
-    height, width = segments.shape[-2:]
-    rows = torch.arange(height, device=x.device, dtype=x.dtype).view(1, 1, -1, 1).expand(len(x), 1, height, width)
-    columns = torch.arange(width, device=x.device, dtype=x.dtype).expand(len(x), 1, height, width)
-    centre = averaged(torch.cat([rows, columns], 1), segments, size).transpose(1, 2).double()
-    side = (height * width / count.double()).sqrt()
-    distance = torch.cdist(centre, centre) / side[:, None, None]
-    changed = pooled((x - filled).square().sum(1, keepdim=True), segments, size)[:, 0].double()
-    typical = changed.sum(1, keepdim=True) / count[:, None]
-    scale = ((changed / typical.clamp_min(1e-12) + 1e-3) * exists).sqrt()
-    scale = scale / scale.sum(1, keepdim=True)
-    resembling = SHARED * torch.exp(-(distance**2) / (2 * SMOOTHNESS**2))
-    resembling = resembling + (1 - SHARED) * torch.eye(size, device=x.device, dtype=torch.float64)
+    size = int(images.count.max())
+    scale = contrast(images, size)
+    resembling = SHARED * torch.exp(-(distances(images.segments, images.count, size) ** 2) / (2 * SMOOTHNESS**2))
+    resembling = resembling + (1 - SHARED) * torch.eye(size, device=scale.device, dtype=scale.dtype)
     covariance = resembling * scale.sqrt()[:, :, None] * scale.sqrt()[:, None]
-    pairs, real = touching(segments, size)
+    pairs, real = touching(images.segments, size)
     product = scale.gather(1, pairs[:, :, 0]) * scale.gather(1, pairs[:, :, 1]) * real
     return Prior(covariance, pairs, PAIRS * product / product.sum(1, keepdim=True).clamp_min(1e-12))
+
+
+def contrast(images: Maskable, size: int) -> Tensor:
+    """How much each superpixel differs from what replaces it, as a share of the image's, ``[B, S]``."""
+    exists = torch.arange(size, device=images.x.device) < images.count[:, None]
+    squared = (images.x - images.filled).square().sum(1, keepdim=True)
+    changed = pooled(squared, images.segments, size)[:, 0].double()
+    typical = changed.sum(1, keepdim=True) / images.count[:, None]
+    scale = ((changed / typical.clamp_min(1e-12) + 1e-3) * exists).sqrt()
+    return scale / scale.sum(1, keepdim=True)
+
+
+def distances(segments: Tensor, count: Tensor, size: int) -> Tensor:
+    """Between the centres of superpixels, in sides of a typical one, ``[B, S, S]``."""
+    height, width = segments.shape[-2:]
+    rows, columns = (torch.arange(n, device=segments.device, dtype=torch.float32) for n in (height, width))
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(segments), -1, -1, -1)
+    centre = averaged(places, segments, size).transpose(1, 2).double()
+    return torch.cdist(centre, centre) / (height * width / count.double()).sqrt()[:, None, None]
 
 
 def touching(segments: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -91,6 +99,15 @@ def products(signs: Tensor, pairs: Tensor) -> Tensor:
     return signs.gather(2, first) * signs.gather(2, second)
 
 
+class Observations(NamedTuple):
+    """Standardised values and slopes, as rows that multiply the weights."""
+
+    rows: Tensor  # [B, O, S + P]
+    values: Tensor  # [B, O]
+    noise: Tensor  # [B, O] variance
+    level: Tensor  # [O] 1 where the intercept counts, 0 for slopes
+
+
 def posterior_of(prior: Prior, signs: Tensor, log_odds: Tensor, slopes: Tensor) -> Posterior:
     """Condition a prior on values of the log-odds and on gradients of them, of which there may be none.
 
@@ -103,41 +120,63 @@ def posterior_of(prior: Prior, signs: Tensor, log_odds: Tensor, slopes: Tensor) 
     weight = weight / weight.mean(1, keepdim=True)
     centre = (weight * y).sum(1) / weight.sum(1)
     spread = y.std(1).clamp_min(1e-6)
-    values = (y - centre[:, None]) / spread[:, None]
-    covariance, noise = prior.covariance, NOISE / weight
+    level = torch.ones(s.shape[1], dtype=s.dtype, device=s.device)
     rows = torch.cat([s, products(s, prior.pairs)], 2)
+    seen = Observations(rows, (y - centre[:, None]) / spread[:, None], NOISE / weight, level)
     if slopes.shape[1]:
-        slopes = slopes.double() / spread[:, None, None]
-        mean = slopes.mean(1)
-        covariance = covariance + DIRECTION * outer(mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-12))
-        exist = (prior.covariance.diagonal(dim1=1, dim2=2) > 0).sum(1, keepdim=True)
-        loose = LOOSENESS * (slopes.var(1).sum(1, keepdim=True) / exist).clamp_min(1e-12) / slopes.shape[1]
-        values, noise = torch.cat([values, mean], 1), torch.cat([noise, loose.expand_as(mean)], 1)
-        rows = torch.cat(
-            [rows, torch.eye(s.shape[2], rows.shape[2], dtype=s.dtype, device=s.device).expand(len(s), -1, -1)], 1
-        )
-    observed = torch.arange(rows.shape[1], device=s.device) < s.shape[1]
-    gain = covaried(covariance, prior.variance, rows.transpose(1, 2))  # prior covariance of weights and observations
-    joint = rows @ gain + 10.0 * outer(observed.double())[None] + torch.diag_embed(noise)
-    factor = torch.linalg.cholesky(joint)
-    solved = torch.cholesky_solve(values[:, :, None], factor)
-    weights = (gain @ solved)[:, :, 0]
-    scale = left_out(solved[:, :, 0], factor, observed)
-    left = torch.linalg.solve_triangular(factor, gain.transpose(1, 2), upper=False)
-    before = covaried(
-        covariance, prior.variance, torch.eye(rows.shape[2], dtype=s.dtype, device=s.device).expand(len(s), -1, -1)
-    )
-    after = (before - left.transpose(1, 2) @ left) * scale[:, None, None]
-    intercept = centre + spread * 10.0 * (solved[:, :, 0] * observed).sum(1)
-    weights = weights * spread[:, None]
+        prior, seen = with_slopes(prior, seen, slopes.double() / spread[:, None, None])
+    found = conditioned(prior, seen)
     size = s.shape[2]
     return Posterior(
-        weights[:, :size], weights[:, size:], intercept, after * spread[:, None, None] ** 2, NOISE * scale * spread**2
+        found.weights[:, :size] * spread[:, None],
+        found.weights[:, size:] * spread[:, None],
+        centre + spread * found.intercept,
+        found.covariance * spread[:, None, None] ** 2,
+        NOISE * found.scale * spread**2,
     )
+
+
+def with_slopes(prior: Prior, seen: Observations, slopes: Tensor) -> tuple[Prior, Observations]:
+    """The mean slope as a direction that weights may follow, and as what was seen of each weight alone."""
+    mean = slopes.mean(1)
+    direction = mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    exist = (prior.covariance.diagonal(dim1=1, dim2=2) > 0).sum(1, keepdim=True)
+    loose = LOOSENESS * (slopes.var(1).sum(1, keepdim=True) / exist).clamp_min(1e-12) / slopes.shape[1]
+    alone = torch.eye(mean.shape[1], seen.rows.shape[2], dtype=mean.dtype, device=mean.device)
+    seen = Observations(
+        torch.cat([seen.rows, alone.expand(len(mean), -1, -1)], 1),
+        torch.cat([seen.values, mean], 1),
+        torch.cat([seen.noise, loose.expand_as(mean)], 1),
+        torch.cat([seen.level, torch.zeros_like(mean[0])]),
+    )
+    return prior._replace(covariance=prior.covariance + DIRECTION * outer(direction)), seen
+
+
+class Conditioned(NamedTuple):
+    """Gaussian weights after the observations, standardised."""
+
+    weights: Tensor  # [B, S + P]
+    intercept: Tensor  # [B]
+    covariance: Tensor  # [B, S + P, S + P]
+    scale: Tensor  # [B] by which all variances were wrong beforehand
+
+
+def conditioned(prior: Prior, seen: Observations) -> Conditioned:
+    """Gaussian conditioning; the intercept has a variance of 10."""
+    gain = covaried(prior, seen.rows.transpose(1, 2))  # prior covariance of weights and observations
+    factor = torch.linalg.cholesky(seen.rows @ gain + 10.0 * outer(seen.level) + torch.diag_embed(seen.noise))
+    solved = torch.cholesky_solve(seen.values[:, :, None], factor)
+    scale = left_out(solved[:, :, 0], factor, seen.level)
+    left = torch.linalg.solve_triangular(factor, gain.transpose(1, 2), upper=False)
+    every = torch.eye(gain.shape[1], dtype=gain.dtype, device=gain.device).expand(len(gain), -1, -1)
+    before = covaried(prior, every)
+    after = (before - left.transpose(1, 2) @ left) * scale[:, None, None]
+    intercept = 10.0 * (solved[:, :, 0] * seen.level).sum(1)
+    return Conditioned((gain @ solved)[:, :, 0], intercept, after, scale)
 
 
 def left_out(solved: Tensor, factor: Tensor, observed: Tensor) -> Tensor:
-    """Mean squared error over what was expected of it, each value predicted from all others, ``[B]``."""
+    """Mean squared error over what was expected of it, each value predicted from all the rest, ``[B]``."""
     precision = torch.cholesky_inverse(factor).diagonal(dim1=1, dim2=2)
     return ((solved.square() / precision) * observed).sum(1) / observed.sum()
 
@@ -147,10 +186,10 @@ def outer(vector: Tensor) -> Tensor:
     return vector[..., :, None] * vector[..., None, :]
 
 
-def covaried(covariance: Tensor, variance: Tensor, right: Tensor) -> Tensor:
-    """The covariance of all weights, singles and pairs, times ``right`` ``[B, S + P, K]``."""
-    size = covariance.shape[1]
-    return torch.cat([covariance @ right[:, :size], variance[:, :, None] * right[:, size:]], 1)
+def covaried(prior: Prior, right: Tensor) -> Tensor:
+    """The prior covariance of all weights, singles and pairs, times ``right`` ``[B, S + P, K]``."""
+    size = prior.covariance.shape[1]
+    return torch.cat([prior.covariance @ right[:, :size], prior.variance[:, :, None] * right[:, size:]], 1)
 
 
 def projected(

@@ -73,6 +73,6 @@ def traces(section: Traces) -> str:
         return inline(figure)
 
 
-def shortened(name: str, length: int = 38) -> str:
-    """A title that fits over a panel."""
-    return name if len(name) <= length else name[: length - 1] + "…"
+def shortened(title: str, length: int = 38) -> str:
+    """Lines that fit over a panel."""
+    return "\n".join(text if len(text) <= length else text[: length - 1] + "…" for text in title.split("\n"))

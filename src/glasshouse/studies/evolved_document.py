@@ -144,7 +144,7 @@ def strips(rows: Sequence[Row]) -> Strips:
     shown = tuple(m for m in METHODS if only(rows, m) and m not in (SPARSE, BY_TEN))
     panels = tuple(
         Panel(
-            f"{image}, {network}",
+            f"{image}\n{network}",
             {m: tuple(r.probability for r in only(rows, m, network, image)) for m in shown},
             only(rows, ELIME_NAME, network, image)[0].whole,
         )
@@ -161,7 +161,7 @@ def traces(rows: Sequence[Row]) -> Traces:
     """The best so far."""
     panels = tuple(
         Progression(
-            f"{image}, {network}",
+            f"{image}\n{network}",
             {m: tuple(r.trace for r in only(rows, m, network, image)) for m in GROWING},
             only(rows, ELIME_NAME, network, image)[0].whole,
         )
@@ -258,7 +258,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def part(counted: tuple[int, int]) -> str:
-    return f"{counted[0]} of {counted[1]}" if counted[1] else "–"
+    return f"{counted[0]}/{counted[1]}" if counted[1] else "–"
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
