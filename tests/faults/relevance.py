@@ -148,4 +148,18 @@ FAULTS = [
     Fault(
         "last is ignored", "explainers/lrp/composites.py", "if last and self.last is not None:", "if False:", RELEVANCE
     ),
+    Fault(
+        "loses in silence",
+        "explainers/lrp/lrp.py",
+        "if abs(worst) > WORRYING or worst != worst:",
+        "if worst != worst:",
+        RELEVANCE,
+    ),
+    Fault(
+        "cries wolf",
+        "explainers/lrp/lrp.py",
+        "WORRYING = 0.9",
+        "WORRYING = 0.0",
+        RELEVANCE,
+    ),
 ]

@@ -417,4 +417,11 @@ FAULTS: list[Fault] = [
         "posterior = posterior_of(prior, signs, odds.flip(1), signs[:, :0])",
         FRONT,
     ),
+    Fault(
+        "noise is one superpixel",
+        "explainers/superpixels.py",
+        "if 4 * (labels.max() + 1) >= count:",
+        "if labels.max() >= 0:",
+        "tests/oracles/test_explanations.py",
+    ),
 ]

@@ -12,7 +12,17 @@ from sklearn.metrics import pairwise_distances
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glasshouse.explainers import LIME, BlurFill, ConstantFill, GradCAM, Grid, ImageMeanFill, InputGradient, MeanFill
+from glasshouse.explainers import (
+    LIME,
+    BlurFill,
+    ConstantFill,
+    GradCAM,
+    Grid,
+    ImageMeanFill,
+    InputGradient,
+    MeanFill,
+    Slic,
+)
 from glasshouse.explainers.designs import bernoulli
 from glasshouse.explainers.gradient import input_gradient
 from glasshouse.explainers.layers import last_spatial_layer
@@ -99,6 +109,15 @@ def test_maskings_keep_the_whole_image_first_and_nothing_that_an_image_does_not_
     assert not on[0, :, 3:].any()
     assert torch.allclose(on[1, 1:].mean(0), torch.tensor(0.5), atol=0.05)
     assert not torch.equal(bernoulli(2000, torch.tensor([5]), 1)[0], on[1])
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_noise_and_one_colour_have_superpixels_too(side: int) -> None:
+    noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    for x in (noise, torch.full_like(noise, 0.5)):
+        segments = Slic()(x)
+        assert 16 <= int(segments.max()) + 1 <= 80 and len(segments.unique()) == int(segments.max()) + 1
+    assert int(Slic()(torch.rand(1, 3, 3, 3)).max()) + 1 == 9  # fewer pixels than superpixels wanted
 
 
 def test_lime_refuses_an_image_of_a_single_superpixel(net: Net, batch: Batch) -> None:

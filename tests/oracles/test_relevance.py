@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -511,3 +512,27 @@ def test_real_weights_conserve_or_say_what_they_lose(
     x = F.interpolate(torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), (side, side), mode="bicubic")
     found = LRP(composite=z_plus(), start=OneHot()).relevance(model, x.clamp(0, 1), model(x).argmax(1)[:, None])
     assert (found.lost >= lost[0] - 1e-4).all() and (found.lost <= lost[1]).all()
+
+
+def test_a_map_without_relevance_is_warned_of_and_a_sound_one_is_not() -> None:
+    class Biased(nn.Module):
+        """All of the logit comes from the bias of the first layer."""
+
+        def __init__(self, weight: float) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 2, 1), nn.Linear(2, 2)
+            nn.init.constant_(self.first.weight, weight)
+            nn.init.constant_(self.first.bias, 1.0)
+            nn.init.constant_(self.last.weight, 1.0)
+            nn.init.zeros_(self.last.bias)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.first(x).relu().mean((2, 3)))
+
+    x, target = torch.full((1, 3, 4, 4), 0.5), torch.tensor([0])
+    lossy = LRP(composite=Composite(first=Epsilon(), convolution=Epsilon(), dense=Epsilon(), last=Epsilon()))
+    with pytest.warns(UserWarning, match="lost relevance on the way, 9[0-9]%|lost relevance on the way, 100%"):
+        lossy(Biased(1e-3), x, target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lossy(Biased(1.0), x, target)

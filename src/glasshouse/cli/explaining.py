@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from rich.markup import escape
 
 from ..terminal import bars, explained_table, shown, told
 from .options import Device, Imports, sentences
@@ -82,7 +85,7 @@ def looked_at(
     """The explanations, with progress bars."""
     from ..explain import USUAL, explain
 
-    with bars() as progress:
+    with warnings_told(), bars() as progress:
         found = explain(
             network,
             seen.x,
@@ -96,6 +99,16 @@ def looked_at(
             progress=progress,
         )
     return replace(found, index=seen.index)
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """What explainers warn of, as notes, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default", UserWarning)
+        yield
+    for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
+        told.print(f"note: {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def images_of(text: str, known: Mapping[str, type]) -> Data:

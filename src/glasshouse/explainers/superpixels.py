@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,7 +42,9 @@ class Slic:
     """Achanta et al., TPAMI 2012, https://doi.org/10.1109/TPAMI.2012.120, by scikit-image.
 
     ``count=0`` aims at 64 superpixels up to 64 pixels a side and at 100 above; LIME's own default, quickshift,
-    leaves 1 to 3 on a 32-pixel image. ``sigma=-1`` smooths by a 200th of the longer side.
+    leaves 1 to 3 on a 32-pixel image. ``sigma=-1`` smooths by a 200th of the longer side. Where less than a quarter of
+    ``count`` come about, as in noise, whose pixels belong together nowhere, ``compactness`` is raised to 10 and 100
+    times as much.
 
     Cost: 2 ms for 32 x 32, 70 ms for 224 x 224 on one core, on the CPU.
     """
@@ -54,16 +58,24 @@ class Slic:
         require(self, self.compactness > 0, "compactness is above 0")
 
     def __call__(self, x: Tensor) -> Tensor:
-        from skimage.segmentation import slic  # slow to import
-
         side = max(x.shape[-2:])
         count = self.count or (64 if side <= 64 else 100)
         sigma = self.sigma if self.sigma >= 0 else side / 200
         images = x.detach().permute(0, 2, 3, 1).cpu().double().numpy()
-        labels = [
-            slic(image, n_segments=count, compactness=self.compactness, sigma=sigma, start_label=0) for image in images
-        ]
-        return torch.stack([torch.from_numpy(label) for label in labels]).to(x.device)
+        labels = [torch.from_numpy(self.cut(image, count, sigma)) for image in images]
+        return torch.stack(labels).to(x.device)
+
+    def cut(self, image: NDArray[np.float64], count: int, sigma: float) -> NDArray[np.int64]:
+        """One image, ``[H, W, C]`` -> ``[H, W]``; rounder superpixels where colours alone leave next to none."""
+        from skimage.segmentation import slic  # slow to import
+
+        for compactness in (self.compactness, 10 * self.compactness, 100 * self.compactness):
+            labels: NDArray[np.int64] = slic(
+                image, n_segments=count, compactness=compactness, sigma=sigma, start_label=0
+            )
+            if 4 * (labels.max() + 1) >= count:
+                break
+        return labels
 
 
 def counts(segments: Tensor) -> Tensor:

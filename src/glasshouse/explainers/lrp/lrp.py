@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from .composites import Composite
 from .plan import planned, propagated
 from .starts import Logit, Start, at_targets, checked_targets
 from .tape import record, require_kept
+
+WORRYING = 0.9  # share of the relevance; rules that absorb biases lose some by design
 
 
 class Relevance(NamedTuple):
@@ -41,6 +44,7 @@ class LRP:
 
     What a bias alone has brought about finds nobody below to go to, and is lost; ``relevance`` tells how much that is
     (with z+ nothing in VGG, ResNet and DenseNet, 99.9 % in MobileNetV2, whose depthwise filters live on biases).
+    A call warns where more than nine tenths are lost.
 
     Shape: x ``[B, C, H, W]`` in [0, 1], target ``[B]`` -> attribution ``[B, H, W]``, signed.
     Cost: one forward pass and what the rules cost, with z+ about that of two forward passes more.
@@ -55,7 +59,10 @@ class LRP:
     start: Start = Logit()
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
-        return self.relevance(model, x, target[..., None], create_graph=create_graph).map[:, 0].sum(1)
+        found = self.relevance(model, x, target[..., None], create_graph=create_graph)
+        if not create_graph:  # whoever trains on it would wait for the device in every step
+            warn_of_loss(found)
+        return found.map[:, 0].sum(1)
 
     def relevance(self, model: nn.Module, x: Tensor, targets: Tensor, *, create_graph: bool = False) -> Relevance:
         """Relevance for several targets ``[B, T]`` from one forward pass.
@@ -80,3 +87,12 @@ class LRP:
         with borrowed(model, create_graph=False), torch.no_grad():
             tape = record(model, x)
             return operations(tape, planned(tape, self.composite))
+
+
+def warn_of_loss(found: Relevance) -> None:
+    """Warn where next to nothing of the relevance has arrived, or far more than was there."""
+    lost = found.lost.detach()[:, 0]
+    worst = float(lost[lost.abs().argmax()])
+    if abs(worst) > WORRYING or worst != worst:
+        told = "" if worst != worst else f", {worst:.0%} of it in the worst image"
+        warnings.warn(f"LRP lost relevance on the way{told}; look at LRP.relevance(...).lost", stacklevel=3)
