@@ -256,7 +256,7 @@ def test_the_gradient_refuses_a_class_that_is_none(net: Net, batch: Batch) -> No
     ("make", "rule"),
     [
         (lambda: IntegratedGradients(steps=0), "steps is at least 1, not 0"),
-        (lambda: IntegratedGradients(batch_size=0), "batch_size is at least 1"),
+        (lambda: IntegratedGradients(batch_size=-1), "batch_size is 0"),
         (lambda: SmoothGrad(samples=0), "samples is at least 1"),
         (lambda: SmoothGrad(noise=-0.1), "noise is at least 0"),
         (lambda: VarGrad(samples=1), "samples is at least 2"),

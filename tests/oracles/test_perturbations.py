@@ -171,11 +171,11 @@ def test_a_flat_image_and_a_class_that_is_none(explainer: Any) -> None:
     [
         (lambda: Occlusion(window=-1), "window is 0"),
         (lambda: Occlusion(stride=-1), "stride is 0"),
-        (lambda: Occlusion(batch_size=0), "batch_size is at least 1"),
+        (lambda: Occlusion(batch_size=-1), "batch_size is 0"),
         (lambda: RISE(masks=0), "masks is at least 1"),
         (lambda: RISE(cells=0), "cells is at least 1"),
         (lambda: RISE(keep=1.0), "keep is between 0 and 1, not 1.0"),
-        (lambda: RISE(batch_size=0), "batch_size is at least 1"),
+        (lambda: RISE(batch_size=-1), "batch_size is 0"),
     ],
 )
 def test_a_field_out_of_range_is_refused(make: Callable[[], Any], rule: str) -> None:

@@ -94,5 +94,5 @@ def warn_of_loss(found: Relevance) -> None:
     lost = found.lost.detach()[:, 0]
     worst = float(lost[lost.abs().argmax()])
     if abs(worst) > WORRYING or worst != worst:
-        told = "" if worst != worst else f", {worst:.0%} of it in the worst image"
-        warnings.warn(f"LRP lost relevance on the way{told}; look at LRP.relevance(...).lost", stacklevel=3)
+        told = "" if worst != worst else f", {1 - worst:.0%} of it arrived in the worst image"
+        warnings.warn(f"LRP did not keep its relevance{told}; look at LRP.relevance(...).lost", stacklevel=3)
