@@ -33,7 +33,8 @@ from torch import Tensor, nn
 
 from glasshouse.explainers import ConstantFill, EvolvedFront, Slic
 from glasshouse.explainers.evolved_front import largest
-from glasshouse.explainers.masked import Maskable, maskable, masked_scores, odds_of_target
+from glasshouse.explainers.masked import Maskable, maskable, masked_scores
+from glasshouse.explainers.targets import log_odds
 
 # A benchmark beside this file is called lime as well, and would be found before the package.
 sys.path = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
@@ -119,7 +120,7 @@ def by_chance(setting: Setting, picture: Picture, share: float, seed: int, bar: 
     count, number = picture.images.count, (picture.images.count * share).floor().long().clamp_min(1)
     masks = largest(torch.rand(1, 5 * SHARES[share], int(count), generator=generator), number, count)
     with torch.no_grad():
-        odds = masked_scores(setting.model, picture.images, masks.float(), 0, odds_of_target)[0]
+        odds = masked_scores(setting.model, picture.images, masks.float(), 0, log_odds)[0]
     over = odds.sigmoid() > bar
     return float(over.int().argmax()) + 1 if bool(over.any()) else math.inf
 
@@ -131,7 +132,7 @@ def bars_of(setting: Setting, picture: Picture) -> dict[float, tuple[float, ...]
     masks = torch.cat([largest(picture.beta[:, None], n, images.count) for n in numbers], 1).float()
     with torch.no_grad():
         masks = torch.cat([masks, torch.ones_like(masks[:, :1])], 1)
-        probability = masked_scores(setting.model, images, masks, 0, odds_of_target)[0].sigmoid().tolist()
+        probability = masked_scores(setting.model, images, masks, 0, log_odds)[0].sigmoid().tolist()
     return {s: (p, probability[-1]) if s == 0.5 else (p,) for s, p in zip(SHARES, probability, strict=False)}
 
 

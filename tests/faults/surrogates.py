@@ -424,4 +424,18 @@ FAULTS: list[Fault] = [
         "if labels.max() >= 0:",
         "tests/oracles/test_explanations.py",
     ),
+    Fault(
+        "nobody looks",
+        "explainers/masked.py",
+        "        if not part.start:\n            checked(logits, images.target)\n",
+        "",
+        FAMILY,
+    ),
+    Fault(
+        "only the first image's target",
+        "explainers/masked.py",
+        "checked(logits, images.target)",
+        "checked(logits, images.target[i])",
+        FAMILY,
+    ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +20,7 @@ from glasshouse.explainers.fast_lime import strongest_of
 from glasshouse.explainers.lime import cosine_kernel, weighted_ridge
 from glasshouse.explainers.masked import Maskable, masked_scores, probability_of_target
 from glasshouse.explainers.superpixels import counts
-from glasshouse.types import Surrogate
+from glasshouse.types import Batch, Surrogate
 from nets import SIDE, Net, seeded_net
 
 FAST = FastLIME(segmenter=Grid(cells=4))
@@ -619,3 +620,11 @@ def test_fast_lime_says_where_there_is_no_gradient(
 def test_fast_lime_refuses_what_makes_no_sense(fields: dict[str, float], rule: str) -> None:
     with pytest.raises(ValueError, match=f"FastLIME: {rule} is"):
         FastLIME(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("explainer", [LIME(samples=8), FastLIME(samples=8, gradients=2), KernelSHAP(samples=8)])
+def test_the_target_of_every_image_is_looked_at_before_its_turn(explainer: LIME, net: Net, batch: Batch) -> None:
+    target = batch.y[:2].clone()
+    target[1] = 99
+    with pytest.raises(ValueError, match="target holds"):
+        replace(explainer, segmenter=Grid(cells=4), batch_size=4)(net, batch.x[:2], target)

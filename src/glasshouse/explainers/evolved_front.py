@@ -14,8 +14,9 @@ from ..types import Fill, Segmenter
 from .designs import existing, uniform
 from .evolved_lime import Memory, chosen, evaluated
 from .kriging import Posterior, Prior, posterior_of, prior_of
-from .masked import Maskable, maskable, odds_of_target
+from .masked import Maskable, maskable
 from .superpixels import ConstantFill, Slic, painted
+from .targets import log_odds
 
 TEMPERATURE = 0.7  # how far a guess strays from what is believed, in standard deviations
 SWAPS = 4  # exchanges by which a guess takes in what neighbours do to each other
@@ -140,7 +141,7 @@ class EvolvedFront:
             size = int(whole.count.max())
             everything = existing(torch.ones(1, size, device=x.device), whole.count) > 0
             memory = Memory(len(x), size, x.device)
-            unmasked, _ = evaluated(model, whole, everything, memory, self.batch_size, odds_of_target)
+            unmasked, _ = evaluated(model, whole, everything, memory, self.batch_size, log_odds)
             # Every size is a search of its own: an image stands in the batch once for each.
             each = torch.arange(len(x), device=x.device).repeat_interleave(levels)
             searched = self.searched(model, whole.of(each), prior_of(whole).of(each), size)
@@ -167,7 +168,7 @@ class EvolvedFront:
                 noise = torch.special.ndtri(uniform(self.children, size, self.seed * 1009 + turn).clamp(1e-6, 1 - 1e-6))
                 posterior = posterior_of(prior, signs, odds, signs[:, :0])
                 masks = guesses(prior, posterior, number, images.count, noise.to(share.device))
-            values, new = evaluated(model, images, masks, memory, self.batch_size, odds_of_target)
+            values, new = evaluated(model, images, masks, memory, self.batch_size, log_odds)
             signs, odds = torch.cat([signs, (2.0 * masks - 1) * exists], 1), torch.cat([odds, values], 1)
             spent = spent + new
             best.append(odds.amax(1))

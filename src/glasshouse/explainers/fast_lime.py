@@ -14,8 +14,9 @@ from ..types import Fill, Segmenter, Surrogate
 from .designs import existing, fold_over, uniform
 from .kriging import Prior, posterior_of, prior_of, projected
 from .lime import Fit
-from .masked import Maskable, maskable, masked_scores, masked_slopes, odds_of_target, refuse_steps
-from .superpixels import MeanFill, Slic, chunks, painted
+from .masked import Maskable, Painting, maskable, masked_scores, masked_slopes, refuse_steps
+from .superpixels import MeanFill, Slic, chunks
+from .targets import log_odds
 
 VIRTUAL = 2048  # maskings that only the surrogate is asked about
 ROUNDS = 4  # how often it is asked whether an image is settled
@@ -52,7 +53,7 @@ class Finished(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FastLIME:
+class FastLIME(Painting):
     """The weights that :class:`LIME` finds with 1,000 maskings, from 150 forward and backward passes.
 
     Maskings come from a balanced design. A Bayesian regression of the log-odds, on superpixels and on products of
@@ -87,10 +88,6 @@ class FastLIME:
         require(self, self.ridge > 0, "ridge is above 0")
         require(self, self.settled >= 0, "settled is at least 0")
         require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
-
-    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
-        surrogate = self.surrogate(model, x, target, create_graph=create_graph)
-        return painted(surrogate.beta, surrogate.segments)
 
     def surrogate(
         self,
@@ -151,7 +148,7 @@ class FastLIME:
 
     def asked(self, model: nn.Module, images: Maskable, signs: Tensor, points: Tensor, create_graph: bool) -> Seen:
         """Values at the signs, slopes at the points."""
-        odds = masked_scores(model, images, (signs + 1) / 2, self.batch_size, odds_of_target)
+        odds = masked_scores(model, images, (signs + 1) / 2, self.batch_size, log_odds)
         slopes = masked_slopes(model, images, (points + 1) / 2, self.batch_size, create_graph=create_graph)
         refuse_steps(odds, slopes)
         return Seen(signs, odds, slopes / 2)

@@ -11,8 +11,8 @@ from ..modes import borrowed
 from ..spec import require
 from ..types import Fill, Segmenter, Surrogate
 from .designs import existing, uniform
-from .masked import maskable, masked_scores, probability_of_target
-from .superpixels import MeanFill, Slic, painted
+from .masked import Painting, maskable, masked_scores, probability_of_target
+from .superpixels import MeanFill, Slic
 
 
 def coalitions(samples: int, count: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ def shapley_regression(
 
 
 @dataclass(frozen=True)
-class KernelSHAP:
+class KernelSHAP(Painting):
     """Shapley value of each superpixel for the softmax probability of the target.
 
     The values of an image add up to its probability less that of the image with everything replaced. They are exact,
@@ -111,10 +111,6 @@ class KernelSHAP:
     def __post_init__(self) -> None:
         require(self, self.samples >= 4, "samples is at least 4")
         require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
-
-    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
-        surrogate = self.surrogate(model, x, target, create_graph=create_graph)
-        return painted(surrogate.beta, surrogate.segments)
 
     def surrogate(
         self,

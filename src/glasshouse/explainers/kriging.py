@@ -45,9 +45,6 @@ class Posterior(NamedTuple):
     covariance: Tensor  # [B, S + P, S + P] of both
     unexplained: Tensor  # [B] variance of the log-odds around the prediction
 
-    def of(self, images: slice) -> Posterior:
-        return Posterior(*(t[images] for t in self))
-
 
 def prior_of(images: Maskable) -> Prior:
     """What images, superpixels and their replacements say before the model is asked."""

@@ -12,8 +12,8 @@ from ..modes import borrowed
 from ..spec import require
 from ..types import Fill, Segmenter, Surrogate
 from .designs import bernoulli
-from .masked import maskable, masked_scores, probability_of_target
-from .superpixels import MeanFill, Slic, painted
+from .masked import Painting, maskable, masked_scores, probability_of_target
+from .superpixels import MeanFill, Slic
 
 
 def cosine_kernel(on: Tensor, count: Tensor, width: float) -> Tensor:
@@ -69,7 +69,7 @@ def weighted_ridge(design: Tensor, values: Tensor, weight: Tensor, ridge: float)
 
 
 @dataclass(frozen=True)
-class LIME:
+class LIME(Painting):
     """Weight of each superpixel in a ridge regression on random maskings of the image.
 
     Explains the softmax probability of the target, as ``lime`` does. The first of the ``samples`` maskings is the
@@ -95,10 +95,6 @@ class LIME:
         require(self, self.kernel_width > 0, "kernel_width is above 0")
         require(self, self.ridge > 0, "ridge is above 0")
         require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
-
-    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
-        surrogate = self.surrogate(model, x, target, create_graph=create_graph)
-        return painted(surrogate.beta, surrogate.segments)
 
     def surrogate(
         self,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..types import Fill, Segmenter
-from .superpixels import at_once, chunks, counts, switched
+from ..types import Fill, Segmenter, Surrogate
+from .superpixels import at_once, chunks, counts, painted, switched
 from .targets import checked_target, log_odds
 
 Score = Callable[[Tensor, Tensor], Tensor]  # logits [n, classes] and targets [n] -> [n]
@@ -31,6 +31,25 @@ class Maskable(NamedTuple):
         """Image ``owner[i]`` with its superpixels switched as ``on[i]`` says, 1 shown and 0 replaced."""
         keep = switched(on[:, None], self.segments[owner])
         return torch.lerp(self.filled[owner], self.x[owner], keep.to(self.x.dtype))
+
+
+class Painting:
+    """The attribution of an explainer by superpixels: their weights, on their pixels."""
+
+    def surrogate(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        target: Tensor,
+        segments: Tensor | None = None,
+        *,
+        create_graph: bool = False,
+    ) -> Surrogate:
+        raise NotImplementedError
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
+        surrogate = self.surrogate(model, x, target, create_graph=create_graph)
+        return painted(surrogate.beta, surrogate.segments)
 
 
 def maskable(segmenter: Segmenter, fill: Fill, x: Tensor, target: Tensor, segments: Tensor | None = None) -> Maskable:
@@ -63,7 +82,10 @@ def scores_of(model: nn.Module, images: Maskable, on: Tensor, owner: Tensor, bat
     values = [on.new_zeros(0)]
     for part in chunks(len(on), at_once(batch_size, images.x)):
         i = owner[part]
-        values.append(score(model(images.under(on[part], i)), images.target[i]))
+        logits = model(images.under(on[part], i))
+        if not part.start:
+            checked(logits, images.target)
+        values.append(score(logits, images.target[i]))
     return torch.cat(values)
 
 
@@ -82,7 +104,7 @@ def masked_slopes(
         i = owner[part]
         with torch.enable_grad():
             here = flat[part].detach().requires_grad_()
-            odds = odds_of_target(model(images.under(here, i)), images.target[i])
+            odds = log_odds(model(images.under(here, i)), images.target[i])
             slope = gradient(odds.sum(), here, create_graph)
         if slope is None:
             raise ValueError("the model passes no gradient back to its input; explain it with gradients=0")
@@ -114,28 +136,20 @@ def owners(on: Tensor) -> Tensor:
 
 def probability_of_target(logits: Tensor, target: Tensor) -> Tensor:
     """Softmax probability of each target."""
-    return refuse_probabilities(logits).softmax(1).gather(1, checked_target(logits, target)[:, None])[:, 0]
+    return logits.softmax(1).gather(1, target[:, None])[:, 0]
 
 
-def odds_of_target(logits: Tensor, target: Tensor) -> Tensor:
-    """Log-odds of each target.
-
-    Raises:
-        ValueError: if there is no other class to weigh it against.
-    """
-    if logits.ndim == 2 and logits.shape[1] < 2:
-        raise ValueError("the model gives one score an image; log-odds need logits of at least 2 classes")
-    return log_odds(refuse_probabilities(logits), checked_target(logits, target))
-
-
-def refuse_probabilities(logits: Tensor) -> Tensor:
-    """The logits themselves.
+def checked(logits: Tensor, target: Tensor) -> None:
+    """Look once, at the first batch: looking waits for the device.
 
     Raises:
-        ValueError: if they are probabilities already: a second softmax would flatten every difference.
+        ValueError: if a target is no class, there is a single class, or these are probabilities already: a second
+            softmax would flatten every difference.
     """
+    checked_target(logits[:1].repeat_interleave(len(target), 0), target)
+    if logits.shape[1] < 2:
+        raise ValueError("the model gives one score an image; superpixels need logits of at least 2 classes")
     told = logits.detach()
     # One row of logits may look like probabilities by chance; four do not.
     if told.ndim == 2 and len(told) >= 4 and bool((told >= 0).all() & ((told.sum(1) - 1).abs() < 1e-4).all()):
         raise ValueError("the model returns probabilities; glasshouse takes logits, so leave out its last softmax")
-    return logits
