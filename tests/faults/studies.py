@@ -18,7 +18,6 @@ FAULTS = [
     Fault("greed without end", "studies/searches.py", "[: spend - len(seen)]", "[:]", EVOLVED),
     Fault("greed takes the first", "studies/searches.py", "candidates[values.argmax()]", "candidates[0]", EVOLVED),
     Fault("last mask counts", "studies/searches.py", "values.max() > seen.max()", "True", EVOLVED),
-    Fault("weights that are not there", "studies/searches.py", "place >= count[:, None]", "place < 0", EVOLVED),
     Fault(
         "most of a front",
         "studies/searches.py",

@@ -55,6 +55,9 @@ def test_the_largest_are_taken_from_the_superpixels_that_an_image_has() -> None:
     values = torch.tensor([[[0.1, 0.9, 0.5, 7.0]], [[0.4, 0.3, 0.2, 0.1]]])
     on = largest(values, torch.tensor([2, 3]), torch.tensor([3, 4]))
     assert on.tolist() == [[[False, True, True, False]], [[True, True, True, False]]]
+    negative, equal = torch.tensor([[[0.3, -0.2, 0.0, 0.9]]]), torch.zeros(1, 1, 4)
+    assert largest(negative, torch.tensor([3]), torch.tensor([3])).tolist() == [[[True, True, True, False]]]
+    assert largest(equal, torch.tensor([2]), torch.tensor([4])).tolist() == [[[True, True, False, False]]]
 
 
 def test_a_guess_takes_the_highest_weights_and_counts_neighbours_that_it_has_taken() -> None:

@@ -36,7 +36,7 @@ from glasshouse.studies.rows import (
     passed,
     spread,
 )
-from glasshouse.studies.searches import greedy, largest, probability, random_search, sufficient
+from glasshouse.studies.searches import greedy, probability, random_search, sufficient
 from glasshouse.study import REFUTED, SUPPORTED, UNTESTED
 
 SMALL = (
@@ -243,12 +243,6 @@ def test_random_search_calls_the_model_as_often_as_its_rival_did(scene: tuple[Ad
     model.register_forward_pre_hook(lambda module, inputs: seen.__setitem__(0, seen[0] + len(inputs[0])))
     random_search(model, images, rival([[30], [50]]), 0.5, 8, seed=0)
     assert seen[0] == 29 + 49
-
-
-def test_as_many_of_the_largest_weights_are_taken_and_none_that_does_not_exist() -> None:
-    beta = torch.tensor([[0.3, -0.2, 0.0, 0.9], [0.3, -0.2, 0.0, 0.9]])
-    found = largest(beta, torch.tensor([4, 3]), torch.tensor([2, 3]))
-    assert found.tolist() == [[True, False, False, True], [True, True, True, False]]
 
 
 def test_another_fill_stands_behind_the_same_mask(scene: tuple[Additive, Maskable]) -> None:

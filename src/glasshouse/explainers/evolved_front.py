@@ -47,9 +47,12 @@ class Front(NamedTuple):
 
 
 def largest(values: Tensor, number: Tensor, count: Tensor) -> Tensor:
-    """The ``number`` largest of each image's values: ``[B, N, S]``, ``[B]``, ``[B]`` -> bool ``[B, N, S]``."""
+    """The ``number`` largest of each image's values, among equals the first.
+
+    Shape: values ``[B, N, S]``, number and count ``[B]`` -> bool ``[B, N, S]``.
+    """
     exists = torch.arange(values.shape[2], device=values.device) < count[:, None]
-    rank = values.masked_fill(~exists[:, None], -torch.inf).argsort(dim=2, descending=True).argsort(2)
+    rank = values.masked_fill(~exists[:, None], -torch.inf).argsort(dim=2, descending=True, stable=True).argsort(2)
     return rank < number[:, None, None]
 
 

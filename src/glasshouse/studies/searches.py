@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..explainers.designs import existing, uniform
-from ..explainers.evolved_front import Front
+from ..explainers.evolved_front import Front, largest
 from ..explainers.evolved_lime import Evolved
 from ..explainers.masked import Maskable, masked_scores, probability_of_target, scores_of
 from ..modes import frozen
@@ -77,17 +77,10 @@ def greedy_alone(model: nn.Module, image: Maskable, size: int, spend: int, batch
 @torch.no_grad()
 def strongest(model: nn.Module, images: Maskable, surrogate: Surrogate, rival: Evolved, batch_size: int) -> Evolved:
     """As many superpixels as ``rival`` selected: those with the largest weights of a linear model."""
-    mask = largest(surrogate.beta, images.count, rival.selected)
+    mask = largest(surrogate.beta[:, None], rival.selected, images.count)[:, 0]
     fitness = probability(model, images, mask, batch_size)
     asked = (surrogate.evaluations + 1)[:, None]
     return Evolved(images.segments, mask, fitness, rival.unmasked, fitness[:, None], asked)
-
-
-def largest(beta: Tensor, count: Tensor, number: Tensor) -> Tensor:
-    """Which of each image's superpixels have its ``number`` largest weights: ``[B, S]``, ``[B]``, ``[B]`` -> bool."""
-    place = torch.arange(beta.shape[1], device=beta.device)
-    order = beta.masked_fill(place >= count[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
-    return torch.zeros_like(beta, dtype=torch.bool).scatter(1, order, place < number[:, None])
 
 
 @torch.no_grad()
