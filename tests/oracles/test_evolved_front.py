@@ -67,6 +67,9 @@ def test_a_guess_takes_the_highest_weights_and_counts_neighbours_that_it_has_tak
     assert alone[0, 0].tolist() == [True, True, False, False]
     together = guesses(*believed(single, torch.tensor([[0, 2]]), torch.tensor([0.5]), 0.1), number, count, still)
     assert together[0, 0].tolist() == [True, False, True, False]
+    mirrored = torch.tensor([0.8, 0.9, 1.0, 0.0])
+    other = guesses(*believed(mirrored, torch.tensor([[0, 2]]), torch.tensor([0.5]), 0.1), number, count, still)
+    assert other[0, 0].tolist() == [True, False, True, False]
 
 
 def test_guesses_stray_as_far_as_weights_are_uncertain_and_the_first_not_at_all() -> None:
