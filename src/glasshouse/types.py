@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from .draws import Draws
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -96,15 +98,33 @@ class Ball(Protocol):
 
     def ascent(self, gradient: Tensor) -> Tensor: ...
 
-    def sample(self, x: Tensor) -> Tensor: ...
+    def sample(self, x: Tensor, draws: Draws) -> Tensor: ...
 
     def norm(self, delta: Tensor) -> Tensor: ...
+
+
+class AttackLoss(Protocol):
+    """What an attack climbs, ``[B]``: the higher, the nearer to its aim."""
+
+    def __call__(self, logits: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor: ...
+
+
+class Target(Protocol):
+    """The class that a targeted attack wants, ``[B]``, given the logits of the untouched images."""
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Tensor: ...
 
 
 class Attack(Protocol):
     """``x_adv`` like ``x``: in the ball around ``x``, in [0, 1], detached."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor: ...
+
+
+class Search(Protocol):
+    """An attack with a cheaper way to the verdict: each image is left alone as soon as it is broken."""
+
+    def search(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor: ...
 
 
 class Region(Protocol):

@@ -19,8 +19,8 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 
 # Each may import what stands before it, and nothing else.
 ORDER = (
-    *("types", "files", "statistics", "spec", "modes"),
-    *("explainers", "attacks", "data", "models", "objectives", "metrics"),
+    *("draws", "types", "files", "statistics", "spec", "modes"),
+    *("corruptions", "explainers", "attacks", "data", "models", "objectives", "metrics"),
     *("train", "detectors", "evaluate", "refine", "recipe", "store", "run", "study", "studies", "registry"),
     *("recipes", "report", "explain", "review", "terminal", "cli"),
 )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from glasshouse.attacks import FGSM, L2, PGD, Explained, Limited, Linf, OutsideMask
 from glasshouse.attacks.regions import attacked
+from glasshouse.draws import draws
 from glasshouse.explainers import InputGradient
 from glasshouse.metrics import Accuracy
 from glasshouse.types import Batch
@@ -78,7 +79,7 @@ def test_a_ball_projects_samples_and_measures_image_by_image(ball: Linf | L2) ->
     inside = ball.norm(delta) <= ball.eps
     assert torch.equal(projected[inside], delta[inside]) and inside.any() and not inside.all()
     torch.testing.assert_close(ball.norm(projected)[~inside], torch.full_like(ball.norm(delta)[~inside], ball.eps))
-    drawn = ball.norm(ball.sample(delta))
+    drawn = ball.norm(ball.sample(delta, draws(delta)))
     assert (drawn <= ball.eps * (1 + 1e-5)).all() and drawn.max() > 0.8 * ball.eps and len(drawn.unique()) > 32
     one_by_one = torch.cat([ball.project(d[None]) for d in delta])
     torch.testing.assert_close(projected, one_by_one)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..draws import Draws
 from ..spec import require
 
 
@@ -25,8 +26,8 @@ class Linf:
     def ascent(self, gradient: Tensor) -> Tensor:
         return gradient.sign()
 
-    def sample(self, x: Tensor) -> Tensor:
-        return torch.empty_like(x).uniform_(-self.eps, self.eps)
+    def sample(self, x: Tensor, draws: Draws) -> Tensor:
+        return (draws.uniform(*x.shape[1:]).to(x.dtype) * 2 - 1) * self.eps
 
     def norm(self, delta: Tensor) -> Tensor:
         return delta.flatten(1).abs().amax(1)
@@ -50,9 +51,9 @@ class L2:
         scaled = gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
         return scaled / self._norms(scaled)
 
-    def sample(self, x: Tensor) -> Tensor:
-        radius = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) ** (1 / x[0].numel())
-        return self.eps * radius * self.ascent(torch.randn_like(x))
+    def sample(self, x: Tensor, draws: Draws) -> Tensor:
+        radius = draws.uniform(*[1] * (x.ndim - 1)) ** (1 / x[0].numel())
+        return self.eps * radius.to(x.dtype) * self.ascent(draws.normal(*x.shape[1:]).to(x.dtype))
 
     def norm(self, delta: Tensor) -> Tensor:
         return delta.flatten(1).norm(dim=1)

@@ -11,6 +11,7 @@ from ..explainers import GradCAM
 from ..spec import require
 from ..types import Attack, Batch, Explainer, Region
 from .pgd import PGD
+from .standing import Window
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,27 @@ class Limited:
 
     def on(self, model: nn.Module, batch: Batch) -> Tensor:
         """The attack on a batch, whose mask the region may use."""
-        region = self.region(model, batch)[:, None]
-        window = Window(model, batch.x.detach(), region)
+        window = self.window(model, batch)
         return window.clip(attacked(self.attack, window, batch))
 
+    def search(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Like :meth:`on`, where each image stops as soon as it is broken."""
+        window = self.window(model, batch)
+        return window.clip(searched(self.attack, window, batch))
 
-class Window(nn.Module):
-    """The model seen through a region: what an attack does elsewhere never reaches it."""
-
-    def __init__(self, model: nn.Module, x: Tensor, region: Tensor) -> None:
-        super().__init__()
-        self.model = model
-        self.x, self.region = x, region
-
-    def clip(self, x: Tensor) -> Tensor:
-        return torch.where(self.region, x, self.x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(self.clip(x))
+    def window(self, model: nn.Module, batch: Batch) -> Window:
+        """The model behind the region of each image."""
+        return Window(model, batch.x.detach(), self.region(model, batch)[:, None])
 
 
 def attacked(attack: Attack, model: nn.Module, batch: Batch) -> Tensor:
     """``x_adv`` of a batch; an attack that is limited to a region gets to see the mask."""
     return attack.on(model, batch) if isinstance(attack, Limited) else attack(model, batch.x, batch.y)
+
+
+def searched(attack: Attack, model: nn.Module, batch: Batch) -> Tensor:
+    """``x_adv`` for a verdict: where the attack can, each image is left alone as soon as it is broken."""
+    if isinstance(attack, Limited):
+        return attack.search(model, batch)
+    search = getattr(attack, "search", attack)
+    return search(model, batch.x, batch.y)

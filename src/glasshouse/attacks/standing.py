@@ -1,0 +1,68 @@
+"""Images that still stand, with all that belongs to each: an attack goes on with these and lets the others go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..draws import Draws, draws
+from ..types import Target
+
+
+class Window(nn.Module):
+    """The model seen through a region: what an attack does elsewhere never reaches it."""
+
+    def __init__(self, model: nn.Module, x: Tensor, region: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.x, self.region = x, region
+
+    def clip(self, x: Tensor) -> Tensor:
+        return torch.where(self.region, x, self.x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(self.clip(x))
+
+
+class Standing(NamedTuple):
+    """Images under attack. ``standing.of(chosen)`` are some of them; their draws do not depend on the others."""
+
+    model: nn.Module
+    x: Tensor  # [B, C, H, W], as they were
+    y: Tensor  # [B]
+    target: Tensor | None  # [B]
+    place: Tensor  # [B] position in the caller's batch
+    draws: Draws
+
+    def of(self, chosen: Tensor) -> Standing:
+        """Those at ``chosen``, bool ``[B]`` or positions."""
+        model = self.model
+        if isinstance(model, Window):  # it knows the images, too
+            model = Window(model.model, model.x[chosen], model.region[chosen])
+        target = None if self.target is None else self.target[chosen]
+        return Standing(model, self.x[chosen], self.y[chosen], target, self.place[chosen], self.draws[chosen])
+
+    def reached(self, logits: Tensor) -> Tensor:
+        """Where the aim is reached, ``[B]`` bool: the target, or without one any class but the true one."""
+        predicted = logits.argmax(1)
+        return predicted != self.y if self.target is None else predicted == self.target
+
+
+def standing(model: nn.Module, x: Tensor, y: Tensor, target: Target | None = None) -> Standing:
+    """All images of a batch; one forward pass if they have targets.
+
+    ``model`` is borrowed already (see :func:`glasshouse.modes.frozen`).
+    """
+    x = x.detach()
+    aim = None
+    if target is not None:
+        with torch.no_grad():
+            aim = target(model(x), y)
+    return Standing(model, x, y, aim, torch.arange(len(x), device=x.device), draws(x))
+
+
+def due(step: int, x: Tensor) -> bool:
+    """Whether to look who still stands: always on a CPU; elsewhere, where it makes the host wait, ever less often."""
+    return x.device.type == "cpu" or step < 4 or step & (step - 1) == 0
