@@ -1,47 +1,169 @@
-"""Per-sample values of any metrics."""
+"""How right a model is, clean, under attack and under corruption, and whether that can be relied on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from .data.samples import batches
+from .attacks import PGD, Linf
+from .checks import Check, self_checks
+from .data.corrupted import CorruptedSamples
+from .data.samples import batches, title_of
+from .measure import measure
+from .metrics import Accuracy
+from .metrics.verdicts import Verdicts, family_of
 from .modes import device_of, frozen
+from .report.evaluation import Evaluation, Example, Reference, key
+from .titles import attack_title
 from .train import seeded_globally
-from .types import Explainer, Metric, Progress, Samples, silent
+from .types import Attack, Corruption, Explainer, Metric, Progress, Samples, silent
+
+USUAL: tuple[Metric, ...] = (Accuracy(), *(Accuracy(attack=PGD(ball=Linf(eps=e / 255))) for e in (2, 4, 8)))
 
 
 def evaluate(
     model: nn.Module,
     samples: Samples,
-    metrics: Sequence[Metric],
-    explainer: Explainer | None = None,
+    metrics: Sequence[Metric] = USUAL,
     *,
+    corruptions: Sequence[Corruption] = (),
+    attack_corrupted: bool = False,
+    reference: Reference | None = None,
+    train: Samples | None = None,
+    checks: int = 64,
+    keep: bool = False,
+    pictures: int = 6,
+    explainer: Explainer | None = None,
     batch_size: int = 128,
     seed: int = 0,
     progress: Progress = silent,
-    label: str = "measure",
-) -> dict[str, Tensor]:
-    """``{repr(metric): [N]}``; batch i draws from ``seed`` and i alone, so that order and resuming do not matter.
+) -> Evaluation:
+    """Measure a model on images, and look for what would make the numbers mean less than they say.
 
-    Each batch is explained once, whatever the number of metrics, for the class that the model predicts: the question
-    is what its decision rests on.
+    Clean accuracy always comes first. Under ``corruptions`` the clean accuracy is measured, with ``attack_corrupted``
+    every metric. ``train`` are
+    training images, to look for test images among them. Self-checks attack so many images as ``checks`` says; 0 is
+    none. ``keep`` keeps every perturbation.
 
-    Cost: the metrics' and the explainer's, one pass each over the samples.
+    Cost: the metrics', once more for each corruption, and the self-checks'.
+    Raises:
+        ValueError: if the model cannot take the images or has other classes, or a metric needs what is not there.
     """
-    rows: dict[str, list[Tensor]] = {repr(metric): [] for metric in metrics}
-    done, total = 0, len(samples) * len(metrics)
+    chosen = tuple(dict.fromkeys((Accuracy(), *metrics)))
+    checked_model(model, samples)
+    seconds: dict[str, float] = {}
+    options = {"batch_size": batch_size, "seed": seed, "progress": progress}
+    deltas: dict[str, list[Tensor]] = {}
+
+    def add(name: str, _: Tensor, delta: Tensor) -> None:
+        deltas.setdefault(name, []).append(delta)
+
+    with timed(seconds, "measure"):
+        values = measure(model, samples, chosen, explainer, keep=add if keep else None, **options)  # type: ignore[arg-type]
+    corrupted = {}
+    asked = chosen if attack_corrupted else (Accuracy(),)
+    for corruption in corruptions:
+        with timed(seconds, "corruptions"):
+            label = " ".join(map(str, key(corruption)))
+            seen = CorruptedSamples(samples, corruption)
+            corrupted[corruption] = measure(model, seen, asked, explainer, label=label, **options)  # type: ignore[arg-type]
+    with timed(seconds, "self-checks"):
+        found = checked(model, samples, chosen, values, train, checks, seed, progress)
+    y, predicted = answers(model, samples, batch_size)
+    return Evaluation(
+        metrics=chosen,
+        values=values,
+        y=y,
+        predicted=predicted,
+        classes=tuple(samples.classes),
+        titles=tuple(title_of(samples, i) for i in range(len(samples))),
+        index=torch.arange(len(samples)),
+        checks=tuple(found),
+        corrupted=corrupted,
+        reference=reference,
+        perturbations={name: torch.cat(parts) for name, parts in deltas.items()},
+        examples=tuple(examples(model, samples, chosen, pictures, seed)),
+        seconds=seconds,
+        device=device_of(model),
+        seed=seed,
+    )
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Seconds of a step, added to those that it took before."""
+    start = time.perf_counter()
+    yield
+    seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+
+def checked_model(model: nn.Module, samples: Samples) -> None:
+    """ValueError if the model cannot take the first image, or does not give a finite logit for each class."""
+    if not len(samples):
+        raise ValueError("there are no images to evaluate on")
+    first = samples[[0]].x.to(device_of(model))
+    with frozen(model), torch.no_grad():
+        try:
+            logits = model(first)
+        except RuntimeError as error:
+            raise ValueError(f"the model cannot take images of shape {tuple(first.shape[1:])}: {error}") from None
+    classes = len(samples.classes)
+    if logits.shape != (1, classes):
+        raise ValueError(f"the model gives {list(logits.shape)} for one image, not [1, {classes}] logits")
+
+
+def checked(
+    model: nn.Module,
+    samples: Samples,
+    metrics: Sequence[Metric],
+    values: Mapping[str, Tensor],
+    train: Samples | None,
+    images: int,
+    seed: int,
+    progress: Progress,
+) -> list[Check]:
+    """The self-checks, none if no image is to be looked at."""
+    if not images:
+        return []
+    found = {m.attack: values[repr(m)] for m in metrics if isinstance(m, Accuracy)}
+    attacks = {attack: attack_title(attack) for attack in found if attack is not None}
+    return self_checks(model, samples, attacks, found, train=train, images=images, seed=seed, progress=progress)
+
+
+@torch.no_grad()
+def answers(model: nn.Module, samples: Samples, batch_size: int) -> tuple[Tensor, Tensor]:
+    """True and predicted classes, ``[N]`` each."""
     with frozen(model):
-        for i, batch in enumerate(batches(samples, batch_size, device=device_of(model))):
-            with seeded_globally(seed, i):
-                if explainer is not None:
-                    with torch.no_grad():
-                        predicted = model(batch.x).argmax(1)
-                    batch = batch._replace(attribution=explainer(model, batch.x, predicted))
-                for metric in metrics:
-                    rows[repr(metric)].append(metric(model, batch).detach().cpu())
-                    done += len(batch.x)
-                    progress(label, done, total)
-    return {name: torch.cat(values) for name, values in rows.items()}
+        pairs = [(b.y.cpu(), model(b.x).argmax(1).cpu()) for b in batches(samples, batch_size, device=device_of(model))]
+    y, predicted = zip(*pairs, strict=True)
+    return torch.cat(y), torch.cat(predicted)
+
+
+def examples(model: nn.Module, samples: Samples, metrics: Sequence[Metric], count: int, seed: int) -> Iterator[Example]:
+    """Images that are right, each with the weakest attack that breaks it."""
+    attacks = [m.attack for m in metrics if isinstance(m, Accuracy) and m.attack is not None]
+    if not attacks or not count:
+        return
+    batch = samples[list(range(min(len(samples), 4 * count)))].to(device_of(model))
+    with frozen(model), seeded_globally(seed, 0):
+        verdicts = Verdicts(model, batch)
+        broken = [(attack, *verdicts.under(attack)) for attack in sorted(attacks, key=strength)]
+        names = samples.classes
+        for i in verdicts.right.nonzero()[:, 0][:count].tolist():
+            first = next(((a, x_adv) for a, stands, x_adv in broken if not stands[i]), None)
+            attack, x_adv = first or (broken[-1][0], broken[-1][2])
+            with torch.no_grad():
+                now = int(model(x_adv[i : i + 1]).argmax())
+            told = attack_title(attack)
+            yield Example(
+                batch.x[i].cpu(), x_adv[i].cpu(), title_of(samples, i), names[int(batch.y[i])], names[now], told
+            )
+
+
+def strength(attack: Attack) -> float:
+    """Its eps."""
+    return family_of(attack)[1]

@@ -17,8 +17,8 @@ from .explainers import FastLIME, GradCAM, IntegratedGradients
 from .explainers.superpixels import chunks, painted
 from .modes import device_of, frozen
 from .report.explanations import Column, Explanations
-from .report.words import brief
 from .spec import fits
+from .titles import brief
 from .train import seeded_globally
 from .types import Explainer, Progress, SuperpixelExplainer, Surrogate, silent
 

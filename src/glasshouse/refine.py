@@ -40,16 +40,25 @@ class InMemory:
         training: Training,
         seed: int = 0,
         progress: Progress = silent,
+        validation: Samples | None = None,
     ) -> None:
         self.detector, self.samples, self.training = detector, samples, training
-        self.seed, self.progress = seed, progress
+        self.seed, self.progress, self.validation = seed, progress, validation
 
     def detect(self, number: int, model: nn.Module) -> Findings:
         return self.detector.fit(model, self.samples, self.progress)
 
     def train(self, number: int, model: nn.Module, objective: Objective, findings: Findings) -> Objective:
         masked = Masked(self.samples, findings)
-        return fit(model, objective, masked, self.training, seed=self.seed + number, progress=self.progress)
+        return fit(
+            model,
+            objective,
+            masked,
+            self.training,
+            validation=self.validation,
+            seed=self.seed + number,
+            progress=self.progress,
+        )
 
 
 def refine(

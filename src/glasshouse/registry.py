@@ -9,10 +9,11 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 
-from . import attacks, data, detectors, explainers, metrics, models, objectives, recipe, studies, train
+from . import attacks, corruptions, data, detectors, explainers, metrics, models, objectives, recipe, studies, train
 
 PACKAGES: dict[str, ModuleType] = {
     "data": data,
+    "corruptions": corruptions,
     "models": models,
     "explainers": explainers,
     "attacks": attacks,

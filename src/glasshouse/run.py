@@ -19,13 +19,13 @@ from . import store
 from .data.samples import at_most
 from .detectors.findings import Findings, Masked, Quality, moved, quality
 from .detectors.spurious import masks_of
-from .evaluate import evaluate
 from .files import write_whole
+from .measure import measure
 from .metrics import MassInside
 from .recipe import Arm, Recipe, folder_name
 from .refine import refine
 from .statistics import Comparison, Estimate, compare, estimate, holm
-from .train import Training, fit, seeded_globally
+from .train import Training, fit, seeded_globally, validation_of
 from .types import Metric, Objective, Progress, Samples, silent
 
 
@@ -44,6 +44,7 @@ class Outcome:
     out: Path
     train: Samples
     test: Samples
+    validation: Samples | None = None  # where a training selects by it
     models: dict[str, nn.Module] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=dict)
     values: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -79,7 +80,8 @@ def run(
     train, test = recipe.data("train"), at_most(recipe.data("test"), recipe.test_images, recipe.seed)
     if len(train.classes) != len(test.classes):
         raise ValueError(f"training has {len(train.classes)} classes, test has {len(test.classes)}")
-    work = Work(Outcome(recipe, out, train, test), names, device, progress)
+    validation = validation_of(recipe.data, recipe.training, recipe.refining)
+    work = Work(Outcome(recipe, out, train, test, validation), names, device, progress)
     work.tried()
     store.opened(out, recipe, names)
     work.baseline()
@@ -105,7 +107,8 @@ class Work:
     def tried(self) -> None:
         """Fail before anything is written: a batch through the model, a look at each split."""
         model = self.built().eval()
-        for samples in (self.outcome.train, self.outcome.test):
+        seen = (self.outcome.train, self.outcome.test, self.outcome.validation)
+        for samples in (split for split in seen if split is not None):
             first = samples[[0]].x.to(self.device)
             try:
                 with torch.no_grad():
@@ -133,6 +136,7 @@ class Work:
                 objective,
                 samples,
                 training,
+                validation=self.outcome.validation,
                 seed=salted(self.recipe.seed, stage.folder.name),
                 resume=lambda optimizer: stage.resume(model, optimizer, objective, self.names),
                 after_epoch=lambda state: stage.keep(model, state),
@@ -187,7 +191,7 @@ class Work:
 
     def measured(self, model: nn.Module, metrics: tuple[Metric, ...], label: str) -> dict[str, Tensor]:
         explainer = self.recipe.explainer if any(isinstance(m, MassInside) for m in metrics) else None
-        return evaluate(
+        return measure(
             model,
             self.outcome.test,
             metrics,

@@ -21,7 +21,7 @@ from .detectors.findings import Findings
 from .files import write_whole
 from .models.weights import load_weights, save_weights
 from .spec import parse, pretty
-from .train import State
+from .train import Resumed, State
 from .types import Objective
 
 
@@ -81,6 +81,7 @@ class Stage:
         tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
         for i, entries in state.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{i}/{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+        tensors |= {f"kept/{k}": v for k, v in state.kept.items()}
         told = {"epoch": str(state.epoch), "objective": repr(state.objective), "log": str(end)}
         write_whole(self.state, packed(tensors, told))
 
@@ -90,11 +91,11 @@ class Stage:
         optimizer: torch.optim.Optimizer,
         objective: Objective,
         names: Mapping[str, type],
-    ) -> tuple[int, Objective]:
-        """Fill model and optimizer; the epochs done and the objective by then. Nothing done: (0, objective)."""
+    ) -> Resumed:
+        """Fill model and optimizer, and return the rest of the state; that of no epochs if there is none."""
         if not self.state.is_file():
             self.log.unlink(missing_ok=True)
-            return 0, objective
+            return Resumed(0, objective, {})
         tensors, told = unpacked(self.state)
         model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
         entries: dict[int, dict[str, Tensor]] = {}
@@ -106,7 +107,8 @@ class Stage:
         if self.log.is_file() and self.log.stat().st_size > int(told["log"]):
             with self.log.open("r+") as file:
                 file.truncate(int(told["log"]))
-        return int(told["epoch"]), parse(told["objective"], names)
+        kept = {k[5:]: v for k, v in tensors.items() if k.startswith("kept/")}
+        return Resumed(int(told["epoch"]), parse(told["objective"], names), kept)
 
     def finish(self, model: nn.Module, objective: Objective) -> None:
         """Weights and final objective in place of the state."""

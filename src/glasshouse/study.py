@@ -129,7 +129,15 @@ class Room:
             kept = store.load_values(path)
         return kept or {}
 
-    def trained(self, name: str, model: nn.Module, samples: Samples, training: Training, seed: int) -> nn.Module:
+    def trained(
+        self,
+        name: str,
+        model: nn.Module,
+        samples: Samples,
+        training: Training,
+        seed: int,
+        validation: Samples | None = None,
+    ) -> nn.Module:
         """The model after a training by cross-entropy that goes on from its last complete epoch."""
         stage, objective = store.Stage(self.out / "networks" / store_name(name)), CrossEntropy()
         if stage.load(model, self.names) is None:
@@ -138,6 +146,7 @@ class Room:
                 objective,
                 samples,
                 training,
+                validation=validation,
                 seed=seed,
                 resume=lambda optimizer: stage.resume(model, optimizer, objective, self.names),
                 after_epoch=lambda state: stage.keep(model, state),

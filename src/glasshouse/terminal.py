@@ -18,6 +18,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from .recipe import Recipe
+    from .report.attacked import Attacked
+    from .report.evaluation import Evaluation
     from .report.explanations import Explanations
     from .study import Document, Study
 
@@ -127,4 +129,40 @@ def explained_table(found: Explanations) -> Table:
     for column, (_, line) in zip(found.columns, agreement_table(found), strict=True):
         told_cost = cost(column, len(found.x))
         table.add_row(escape(column.name), told_cost["each"], told_cost["passes"], *(text for text, _ in line))
+    return table
+
+
+def evaluation_tables(found: Evaluation) -> list[Table | Text]:
+    """The measurements, and the self-checks that do not pass."""
+    from .report.evaluation_page import CLEAN
+    from .report.words import cell, sorted_checks
+    from .titles import title
+
+    measured = Table(title=f"{len(found.y)} images", title_justify="left")
+    measured.add_column("", overflow="fold")
+    measured.add_column("mean", justify="right")
+    for metric in found.metrics:
+        measured.add_row(escape(title(metric)), escape(cell(found.estimate(metric))))
+    if found.corrupted:
+        means = list(found.accuracies(CLEAN).values())
+        measured.add_row("accuracy under corruption", f"{100 * sum(means) / len(means):.1f} %")
+    passed = sum(check.status == "pass" for check in found.checks)
+    told = f"Self-checks: {passed} of {len(found.checks)} pass" if found.checks else "No self-checks were made"
+    checks = Table(title=told, title_justify="left", show_lines=True)
+    if passed == len(found.checks):
+        return [measured, Text(told)]
+    for heading in ("", "what should hold", "what was seen"):
+        checks.add_column(heading, overflow="fold")
+    colours = {"fail": "bold red", "warn": "yellow", "open": "dim"}
+    for check in sorted_checks(found.checks):
+        if check.status != "pass":
+            checks.add_row(Text(check.status, colours[check.status]), escape(check.title), escape(check.reason))
+    return [measured, checks]
+
+
+def attacked_table(found: Attacked) -> Table:
+    """What an attack did, in a few numbers."""
+    table = Table(title=escape(found.heading), title_justify="left", show_header=False)
+    for name, value in found.summary:
+        table.add_row(escape(name), escape(value))
     return table

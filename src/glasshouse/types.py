@@ -145,6 +145,12 @@ class Metric(Protocol):
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor: ...
 
 
+class Corruption(Protocol):
+    """``[B, 3, H, W]`` in [0, 1] -> the same images made worse, each the same whoever shares its batch."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
 class Augmentation(Protocol):
     """A random change of training images that moves masks and attributions along."""
 

@@ -20,9 +20,10 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 # Each may import what stands before it, and nothing else.
 ORDER = (
     *("draws", "types", "files", "statistics", "spec", "modes"),
-    *("corruptions", "explainers", "attacks", "data", "models", "objectives", "metrics"),
-    *("train", "detectors", "evaluate", "refine", "recipe", "store", "run", "study", "studies", "registry"),
-    *("recipes", "report", "explain", "review", "terminal", "cli"),
+    *("corruptions", "explainers", "attacks", "data", "models", "objectives", "metrics", "titles"),
+    *("optimizers", "kept", "train"),
+    *("detectors", "measure", "checks", "refine", "recipe", "store", "run", "study", "studies", "registry"),
+    *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),
 )
 
 READS_FILES = ("data/", "models/", "report/", "review/", "files.py", "store.py", "registry.py", "run.py", "cli/")

@@ -404,7 +404,7 @@ FAULTS = [
     Fault("draws go on", "train.py", "        with seeded_globally(seed, epoch):", "        if True:", TRAINING),
     Fault("gradients add up", "train.py", "optimizer.zero_grad(set_to_none=True)", "pass", TRAINING),
     Fault("NaN is fine", "train.py", "if not values.isfinite().all():", "if False:", TRAINING),
-    Fault("rate rises", "train.py", "0.5 * (1 + math.cos(", "0.5 * (1 - math.cos(", TRAINING),
+    Fault("rate rises", "optimizers.py", "0.5 * (1 + math.cos(", "0.5 * (1 - math.cos(", TRAINING),
     Fault(
         "training mode stays", "train.py", "    model.eval()\n    return objective", "    return objective", TRAINING
     ),

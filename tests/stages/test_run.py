@@ -26,7 +26,7 @@ from glasshouse.data import Digits
 from glasshouse.data.samples import at_most
 from glasshouse.detectors import Spurious
 from glasshouse.detectors.findings import Findings, Masked
-from glasshouse.evaluate import evaluate
+from glasshouse.measure import measure
 from glasshouse.metrics import Accuracy, MassInside
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy
@@ -111,7 +111,7 @@ def test_the_models_in_hand_are_those_on_disk(done: Any) -> None:
     outcome, out, _ = done
     metric = Accuracy()
     stage_values = load_values(out / "baseline" / "values.npz")
-    again = evaluate(outcome.models["baseline"], outcome.test, tiny().metrics, LOOK, seed=3)
+    again = measure(outcome.models["baseline"], outcome.test, tiny().metrics, LOOK, seed=3)
     assert stage_values is not None and torch.equal(again[repr(metric)], stage_values[repr(metric)])
     assert not any(m.training for model in outcome.models.values() for m in model.modules())
 
@@ -124,7 +124,7 @@ def test_a_second_call_only_reads(done: Any, monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("this is done already")
 
     monkeypatch.setattr(run_module, "fit", never)
-    monkeypatch.setattr(run_module, "evaluate", never)
+    monkeypatch.setattr(run_module, "measure", never)
     monkeypatch.setattr(Spurious, "fit", never)
     again = run(tiny(), out, NAMES)
     assert contents(out) == before
@@ -333,16 +333,16 @@ def test_evaluation_is_one_value_a_sample_in_order(size: int) -> None:
     samples = at_most(Digits(size=16)("test"), 10)
     model = SmallCNN(width=3)(10).train()
     metrics = (Accuracy(), Accuracy(attack=PGD(steps=2)), MassInside())
-    values = evaluate(model, samples, metrics, LOOK, batch_size=size)
+    values = measure(model, samples, metrics, LOOK, batch_size=size)
     assert list(values) == [repr(m) for m in metrics] and all(v.shape == (10,) for v in values.values())
     assert all(m.training for m in model.modules())
     with torch.no_grad():
         predicted = model.eval()(samples[list(range(10))].x).argmax(1)
     assert torch.equal(values[repr(Accuracy())], (predicted == samples[list(range(10))].y).float())
-    again = evaluate(model, samples, metrics, LOOK, batch_size=size)
+    again = measure(model, samples, metrics, LOOK, batch_size=size)
     assert all(torch.equal(again[k], v) for k, v in values.items())
     with pytest.raises(ValueError, match="explainer"):
-        evaluate(model, samples, metrics, batch_size=size)
+        measure(model, samples, metrics, batch_size=size)
 
 
 def test_the_seed_decides_the_random_starts() -> None:
@@ -357,7 +357,7 @@ def test_the_seed_decides_the_random_starts() -> None:
 
     model = SmallCNN(width=2)(10)
     for seed in (0, 0, 1):
-        evaluate(model, samples, (Start(),), seed=seed)
+        measure(model, samples, (Start(),), seed=seed)
     assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
 
 
@@ -372,7 +372,7 @@ def test_explanations_are_of_the_predicted_class() -> None:
             asked.append(target)
             return x.sum(1)
 
-    evaluate(model, samples, (MassInside(),), Asked())
+    measure(model, samples, (MassInside(),), Asked())
     with torch.no_grad():
         assert torch.equal(asked[0], model.eval()(samples[list(range(8))].x).argmax(1))
 

@@ -20,10 +20,11 @@ from glasshouse.models import SmallCNN
 from glasshouse.objectives import Adversarial, Changed, CrossEntropy, Lagrangian, Sum, Transplant
 from glasshouse.registry import names
 from glasshouse.store import Stage, keep_findings, keep_values, load_findings, load_values
-from glasshouse.train import SGD, Adam, State, Training, falling, fit, seeded_globally
+from glasshouse.train import SGD, Adam, Cosine, Resumed, State, Steps, Training, Triangle, fit, seeded_globally
 from glasshouse.types import Batch, Objective, Samples
 
 NAMES = names()
+VALIDATION = at_most(Digits(size=16)("validation"), 30)
 TRAINING = Training(epochs=4, batch_size=24, optimizer=Adam(lr=5e-3))
 HARD = Changed(change=Transplant(), objective=Sum(terms=(CrossEntropy(), Adversarial(), Lagrangian(delta=1e-4))))
 
@@ -72,10 +73,11 @@ def staged(
         if state.epoch == stop:
             raise Interrupted
 
-    def resume(optimizer: torch.optim.Optimizer) -> tuple[int, Objective]:
+    def resume(optimizer: torch.optim.Optimizer) -> Resumed:
         return stage.resume(net, optimizer, objective, NAMES)
 
-    return net, fit(net, objective, samples, training, seed=3, resume=resume, after_epoch=keep)
+    options: Any = {"validation": VALIDATION, "seed": 3, "resume": resume, "after_epoch": keep}
+    return net, fit(net, objective, samples, training, **options)
 
 
 def interrupted(folder: Path, samples: Samples, training: Training, stop: int) -> None:
@@ -146,10 +148,25 @@ def test_the_log_has_a_row_a_step_with_every_term(samples: Samples, tmp_path: Pa
 
 
 def test_the_learning_rate_falls_along_half_a_cosine() -> None:
-    training = Training(epochs=2)
-    assert [falling(training, step, 2) for step in (0, 2)] == [1.0, pytest.approx(0.5)]
-    assert falling(training, 1, 2) == pytest.approx(0.5 + 0.5 * 0.5**0.5)
-    assert falling(replace(training, cosine=False), 3, 2) == 1.0
+    assert [Cosine()(epoch, 2) for epoch in (0, 1)] == [1.0, pytest.approx(0.5)]
+    assert Cosine()(0.5, 2) == pytest.approx(0.5 + 0.5 * 0.5**0.5)
+
+
+def test_the_learning_rate_falls_in_steps_or_rises_and_falls_or_stays() -> None:
+    steps = Steps(at=(2, 5), factor=0.1)
+    assert [steps(epoch, 9) for epoch in (0, 1.99, 2, 4.5, 5, 8.9)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert Steps(at=())(7, 9) == 1.0
+    triangle = Triangle(peak=0.4)
+    assert [triangle(epoch, 10) for epoch in (0, 2, 4, 7, 10)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize("schedule", [Steps(at=(1, 3)), None, Triangle()], ids=repr)
+def test_every_step_has_the_learning_rate_of_its_moment(schedule: Any, samples: Samples, tmp_path: Path) -> None:
+    staged(tmp_path, samples, replace(TRAINING, schedule=schedule), objective=CrossEntropy())
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    moments = [row["epoch"] + row["step"] / 5 for row in rows]  # of five batches the last has one image only
+    shares = [1.0 if schedule is None else schedule(moment, 4) for moment in moments]
+    assert [row["lr"] for row in rows] == pytest.approx([5e-3 * share for share in shares])
 
 
 def test_epochs_and_seeds_have_an_order_of_their_own(samples: Samples) -> None:
@@ -285,6 +302,12 @@ def test_a_single_image_trains_nothing_and_says_nothing_wrong() -> None:
         (lambda: Training(workers=-1), "workers"),
         (lambda: Adam(lr=0.0), "lr is above 0"),
         (lambda: SGD(lr=-1.0), "lr is above 0"),
+        (lambda: Training(average=1.0), "average is at least 0 and below 1"),
+        (lambda: Training(best_every=0), "best_every is at least 1"),
+        (lambda: Steps(at=(3, 3)), "at rises"),
+        (lambda: Steps(at=(0, 3)), "at rises"),
+        (lambda: Steps(factor=0.0), "factor is above 0"),
+        (lambda: Triangle(peak=1.0), "peak is between 0 and 1"),
     ],
 )
 def test_trainings_that_cannot_be_are_refused(make: Callable[[], object], said: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
+from .attacking import attack
 from .closed_loop import refine, run
+from .evaluating import evaluate
 from .explaining import explain
 from .listing import list_components
 
@@ -16,7 +20,15 @@ app = typer.Typer(
     help="See through an image classifier and harden it, in one closed loop: explain, find what it should not rely "
     "on, attack, refine, measure both sides again, report.",
 )
-for name, command in (("list", list_components), ("run", run), ("refine", refine), ("explain", explain)):
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_components,
+    "run": run,
+    "refine": refine,
+    "explain": explain,
+    "attack": attack,
+    "evaluate": evaluate,
+}
+for name, command in COMMANDS.items():
     app.command(name)(command)
 
 

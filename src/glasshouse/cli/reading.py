@@ -123,13 +123,20 @@ def model_from(text: str, known: Mapping[str, type]) -> Any:
 
 def explainers_from(texts: Sequence[str], known: Mapping[str, type]) -> list[Explainer]:
     """Explainers from what a person types, one each."""
-    from ..spec import fits, parse
     from ..types import Explainer
 
-    found = [parse(text, known, Explainer) for text in texts]
-    for text, explainer in zip(texts, found, strict=True):
-        if not fits(explainer, Explainer):
-            raise ValueError(f"{text!r} is no explainer; see: glasshouse list explainers")
+    return components_from(texts, known, Explainer, "explainer")
+
+
+def components_from(texts: Sequence[str], known: Mapping[str, type], protocol: Any, word: str) -> list[Any]:
+    """Components of one kind from what a person types, one each."""
+    from ..spec import fits, parse
+
+    found = [parse(text, known, protocol) for text in texts]
+    for text, component in zip(texts, found, strict=True):
+        if not fits(component, protocol):
+            article = "an" if word[0] in "aeiou" else "a"
+            raise ValueError(f"{text!r} is not {article} {word}; see: glasshouse list {word}s")
     return found
 
 

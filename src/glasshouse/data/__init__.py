@@ -1,6 +1,8 @@
 """Data sets, planted shortcuts and augmentation. ``__all__`` is their registry."""
 
 from .augment import CropFlip
+from .cifar_c import CIFARC
+from .corrupted import Corrupted
 from .decoys import GreyDecoy, Planted, PositionDecoy
 from .digits import Digits
 from .folder import ImageFolder
@@ -12,7 +14,9 @@ from .torchvision_sets import CIFAR10, CIFAR100, STL10
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "CIFARC",
     "STL10",
+    "Corrupted",
     "CropFlip",
     "Digits",
     "GreyDecoy",

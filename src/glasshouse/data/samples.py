@@ -58,6 +58,37 @@ class Subset:
         return title_of(self.samples, self.chosen[i])
 
 
+@dataclass(frozen=True, eq=False)
+class Renamed:
+    """A split with the classes of a model: by name, or by number where there are as many.
+
+    Raises:
+        ValueError: if a class of the split is none of them.
+    """
+
+    samples: Samples
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        missing = [name for name in self.samples.classes if name not in self.classes]
+        if missing and len(self.classes) != len(self.samples.classes):
+            raise ValueError(f"the data's class {missing[0]!r} is none of the model's {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: Sequence[int]) -> Batch:
+        batch = self.samples[index]
+        if len(self.classes) == len(self.samples.classes):
+            return batch
+        places = torch.tensor([self.classes.index(name) for name in self.samples.classes])
+        return batch._replace(y=places[batch.y])
+
+    def title(self, i: int) -> str:
+        """What the sample is called where it comes from."""
+        return title_of(self.samples, i)
+
+
 def title_of(samples: Samples, i: int) -> str:
     """What a person calls a sample: its file where it has one, else its number."""
     own: Callable[[int], str] | None = getattr(samples, "title", None)

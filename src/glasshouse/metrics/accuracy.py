@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from ..attacks.regions import attacked
 from ..types import Attack, Batch
+from .verdicts import Verdicts
 
 
 @dataclass(frozen=True)
@@ -22,21 +21,8 @@ class Accuracy:
     attack: Attack | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        right = correct(model, batch.x, batch.y)
-        if self.attack is None:
-            return right.float()
-        if right.any():
-            standing = at(batch, right)
-            right[right.clone()] = correct(model, attacked(self.attack, model, standing), standing.y)
-        return right.float()
+        return self.given(Verdicts(model, batch))
 
-
-def at(batch: Batch, chosen: Tensor) -> Batch:
-    """The chosen samples of a batch."""
-    return Batch(*(None if t is None else t[chosen] for t in batch))  # type: ignore[arg-type]
-
-
-@torch.no_grad()
-def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """``[B]`` bool."""
-    return model(x).argmax(1) == y
+    def given(self, verdicts: Verdicts) -> Tensor:
+        """The same, with what is known of the batch."""
+        return (verdicts.right if self.attack is None else verdicts.standing(self.attack)).float()

@@ -4,6 +4,23 @@ from .adversarial import Adversarial
 from .changes import Mask, Transplant
 from .combine import Changed, Sum
 from .cross_entropy import CrossEntropy
+from .mart import MART
+from .ramp import Ramp
 from .sensitivity import Lagrangian, Sensitivity
+from .trades import TRADES
+from .weight_perturbation import WeightPerturbed
 
-__all__ = ["Adversarial", "Changed", "CrossEntropy", "Lagrangian", "Mask", "Sensitivity", "Sum", "Transplant"]
+__all__ = [
+    "MART",
+    "TRADES",
+    "Adversarial",
+    "Changed",
+    "CrossEntropy",
+    "Lagrangian",
+    "Mask",
+    "Ramp",
+    "Sensitivity",
+    "Sum",
+    "Transplant",
+    "WeightPerturbed",
+]

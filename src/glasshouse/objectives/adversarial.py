@@ -14,8 +14,15 @@ from .cross_entropy import weighted_cross_entropy
 
 @dataclass(frozen=True)
 class Adversarial:
-    """Cross-entropy on attacked images; ``Limited(attack=..., region=OutsideMask())`` attacks only what is spurious.
+    """Cross-entropy on attacked images. Which training this is, the attack says:
 
+    * ``FGSM(random_start=True)``: FGSM-RS, Wong et al., ICLR 2020, https://arxiv.org/abs/2001.03994
+    * ``PGD(steps=10, step_size=0.25)``: PGD-AT, Madry et al., ICLR 2018, https://arxiv.org/abs/1706.06083
+    * ``Limited(attack=..., region=OutsideMask())``: only what is spurious is attacked.
+
+    The attack sees the model in evaluation mode, the loss in the mode that it is in.
+
+    Shape: x ``[B, C, H, W]`` in [0, 1], y ``[B]`` -> ``{"adversarial": scalar}``, at least 0.
     Cost: the attack's, and one forward and backward pass.
     """
 
@@ -23,5 +30,8 @@ class Adversarial:
     weight: float = 1.0
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        x_adv = attacked(self.attack, model, batch)
+        return self.given(model, batch, attacked(self.attack, model, batch))
+
+    def given(self, model: nn.Module, batch: Batch, x_adv: Tensor) -> dict[str, Tensor]:
+        """The terms, with the attack carried out already."""
         return {"adversarial": self.weight * weighted_cross_entropy(model(x_adv), batch)}

@@ -22,7 +22,11 @@ class CrossEntropy:
 
 def weighted_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """sum_i w_i CE_i / sum_i w_i; the plain mean without weights."""
+    return weighted_mean(F.cross_entropy(logits, batch.y, reduction="none"), batch)
+
+
+def weighted_mean(losses: Tensor, batch: Batch) -> Tensor:
+    """sum_i w_i l_i / sum_i w_i of losses ``[B]``; the plain mean without weights."""
     if batch.weight is None:
-        return F.cross_entropy(logits, batch.y)
-    losses = F.cross_entropy(logits, batch.y, reduction="none")
+        return losses.mean()
     return (batch.weight * losses).sum() / batch.weight.sum().clamp_min(1e-12)

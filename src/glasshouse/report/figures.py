@@ -60,7 +60,8 @@ def sweep(curves: Curves) -> str:
             measured = sorted({eps * 255 for found in curves.values() for eps, _ in found.get(kind, [])})
             axis.set(title=f"under {kind}", xlabel="eps (of 255)", ylim=(-2, 102), xticks=measured)
         axes[0, 0].set_ylabel("accuracy, %")
-        axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+        if len(curves) > 1:
+            axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
         return inline(figure)
 
 
@@ -113,6 +114,11 @@ def photo(x: Tensor) -> Picture:
     """``[C, H, W]`` in [0, 1] as ``[H, W, 3]``."""
     picture: Picture = x.detach().cpu().double().clamp(0, 1).permute(1, 2, 0).numpy()
     return picture if picture.shape[2] == 3 else picture[..., :1].repeat(3, axis=2)
+
+
+def stretched(delta: Tensor) -> Tensor:
+    """A perturbation over the whole range of the pixels; what does not change is grey."""
+    return 0.5 + delta / (2 * float(delta.abs().max().clamp_min(1e-12)))
 
 
 def overlay(x: Tensor, attribution: Tensor, scale: float | None = None) -> Picture:

@@ -21,6 +21,7 @@ from ..metrics import MassInside
 from ..modes import device_of, frozen
 from ..run import Outcome, Round
 from ..spec import pretty
+from ..titles import title
 from ..types import Batch, Progress, silent
 from . import figures, words
 
@@ -73,9 +74,7 @@ def summarised(outcome: Outcome) -> dict[str, Any]:
         "verdict": words.verdict(outcome),
         "table": {
             "arms": list(outcome.values),
-            "metrics": {
-                words.title(m): [words.cell(outcome.estimate(n, repr(m))) for n in outcome.values] for m in metrics
-            },
+            "metrics": {title(m): [words.cell(outcome.estimate(n, repr(m))) for n in outcome.values] for m in metrics},
         },
     }
 
@@ -88,12 +87,12 @@ def tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
     shown = []
     for metric in outcome.recipe.metrics:
         name = repr(metric)
-        strongest = [m for m in outcome.recipe.metrics if "PGD" in words.title(m)][:1]
+        strongest = [m for m in outcome.recipe.metrics if "PGD" in title(m)][:1]
         if name in outcome.values["baseline"] and (
             metric in strongest or name == words.CLEAN or isinstance(metric, MassInside)
         ):
             before, after = (outcome.estimate(arm, name).mean for arm in ("baseline", guided.name))
-            shown.append((words.percent(after), words.title(metric), f"before: {words.percent(before)}"))
+            shown.append((words.percent(after), title(metric), f"before: {words.percent(before)}"))
     first = outcome.rounds[guided.name][0]
     if first.quality and first.quality.auroc is not None:
         told = f"precision {words.percent(first.quality.precision, 0)}, recall {words.percent(first.quality.recall, 0)}"
@@ -113,7 +112,7 @@ def differences(outcome: Outcome) -> list[tuple[str, list[tuple[str, str, str]]]
     rows = []
     for metric in metrics:
         against = outcome.comparisons(repr(metric))
-        rows.append((words.title(metric), [(n, words.change(c), words.p_text(c.p)) for n, c in against.items()]))
+        rows.append((title(metric), [(n, words.change(c), words.p_text(c.p)) for n, c in against.items()]))
     return rows if outcome.guided else []
 
 

@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable
 from itertools import pairwise
 
-from ..attacks import FGSM, L2, PGD, Limited
-from ..metrics import Accuracy, MassInside
+from ..attacks import FGSM, L2, PGD
+from ..checks import FAIL, OPEN, PASS, WARN, Check
+from ..metrics import Accuracy
 from ..run import Outcome
 from ..statistics import Comparison, Estimate
-from ..types import Attack, Metric
+from ..titles import eps_text
 
 CLEAN = repr(Accuracy())
-
-
-def brief(component: object) -> str:
-    """A component's class, and what differs from its defaults: ``LIME(samples=512)``."""
-    if isinstance(component, tuple):
-        return f"({', '.join(map(brief, component))})"
-    if not is_dataclass(component) or isinstance(component, type):
-        return repr(component)
-    own = [(f, getattr(component, f.name)) for f in fields(component)]
-    told = [f"{f.name}={brief(value)}" for f, value in own if value != f.default]
-    return type(component).__name__ + (f"({', '.join(told)})" if told else "")
-
-
-def title(metric: Metric) -> str:
-    """A metric's column heading."""
-    if isinstance(metric, MassInside):
-        return "attribution inside the evidence"
-    if isinstance(metric, Accuracy):
-        return "accuracy" if metric.attack is None else f"accuracy, {attack_title(metric.attack)}"
-    return repr(metric)
-
-
-def attack_title(attack: Attack) -> str:
-    """``PGD-40, 8/255``"""
-    if isinstance(attack, Limited):
-        return f"{attack_title(attack.attack)} in {type(attack.region).__name__}"
-    if isinstance(attack, PGD | FGSM):
-        name = f"PGD-{attack.steps}" if isinstance(attack, PGD) else "FGSM"
-        norm = "L2 " if isinstance(attack.ball, L2) else ""
-        return f"{name}, {norm}{eps_text(attack.ball.eps, pixels=not norm)}"
-    return repr(attack)
-
-
-def eps_text(eps: float, pixels: bool = True) -> str:
-    """``8/255`` where that is what it is, else the number."""
-    steps = eps * 255
-    return f"{round(steps)}/255" if pixels and abs(steps - round(steps)) < 1e-6 and steps >= 1 else f"{eps:g}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """``12.3 %``, a dash for no value."""
     return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f}\u00a0%"
+
+
+def in_steps(change: float) -> str:
+    """The change of a pixel in steps of 8 bits: ``7.8/255``."""
+    return f"{255 * change:.2g}/255"
 
 
 def cell(e: Estimate) -> str:
@@ -148,4 +117,6 @@ def pairs(outcome: Outcome, arm: str) -> list[tuple[tuple[float, float], tuple[f
     return [((eps, weak[eps]), (eps, value)) for eps, value in strong if eps in weak]
 
 
-__all__ = ["attack_curves", "brief", "cell", "change", "checks", "eps_text", "p_text", "percent", "title", "verdict"]
+def sorted_checks(checks: Iterable[Check]) -> list[Check]:
+    """What failed first, then what gives cause for doubt, what could not be looked at, and what holds."""
+    return sorted(checks, key=lambda check: (FAIL, WARN, OPEN, PASS).index(check.status))

@@ -20,7 +20,7 @@ from ..models import SmallCNN
 from ..models.weights import classes_in
 from ..modes import device_of
 from ..spec import require
-from ..train import Adam, Training, seeded_globally
+from ..train import Adam, Training, seeded_globally, validation_of
 from ..types import Architecture, Batch, Data, Fill, Samples
 from .evolving import Evolving, Material
 
@@ -85,7 +85,9 @@ class EvolvedExplanations:
         untrained = tuple(name for name, architecture in known.items() if not weights_of(architecture))
         if untrained:
             require_training(untrained[0], self.training, samples)
-        return Evolving(self, Material(batch, titles, networks, untrained, self.data("train") if untrained else None))
+        training = self.data("train") if untrained else None
+        validation = validation_of(self.data, self.training) if untrained else None
+        return Evolving(self, Material(batch, titles, networks, untrained, training, validation))
 
     def seen(self, samples: Samples) -> tuple[Batch, tuple[str, ...]]:
         """The images to explain, with what they are called."""

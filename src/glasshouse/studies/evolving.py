@@ -33,6 +33,7 @@ class Material(NamedTuple):
     networks: dict[str, nn.Module]
     untrained: tuple[str, ...]
     training: Samples | None  # what those are trained on
+    validation: Samples | None  # where the training selects by it
 
 
 class Scene(NamedTuple):
@@ -66,7 +67,9 @@ class Evolving:
         for name in self.material.untrained:
             samples = self.material.training
             if samples is not None:
-                room.trained(name, self.material.networks[name], samples, self.study.training, self.study.seed)
+                validation = self.material.validation
+                network = self.material.networks[name]
+                room.trained(name, network, samples, self.study.training, self.study.seed, validation)
         for model in self.material.networks.values():
             model.eval()
         scenes = list(self.scenes(room))

@@ -1,0 +1,145 @@
+"""Whether an attack changes what the model says, and what an explainer says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..attacks import PGD, TopK
+from ..attacks.explanations import top_share
+from ..explainers import InputGradient
+from ..spec import require
+from ..types import Attack, Batch, Explainer
+from .perceptibility import ssim
+from .verdicts import Verdicts
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """1 where the predicted class is another after the attack, else 0: the mean is the fooling ratio
+    (Moosavi-Dezfooli et al., CVPR 2017, https://arxiv.org/abs/1610.08401).
+
+    Right or wrong does not matter, unless ``right_only``: then images that were wrong before have no value (NaN), and
+    the mean is that of the others.
+
+    Shape: ``[B]``, 0, 1 or NaN.
+    Cost: that of the attack, and three forward passes.
+    """
+
+    attack: Attack = PGD()
+    right_only: bool = False
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.given(Verdicts(model, batch))
+
+    def given(self, verdicts: Verdicts) -> Tensor:
+        """The same, with what is known of the batch."""
+        before = predicted(verdicts.model, verdicts.batch.x)
+        changed = (predicted(verdicts.model, verdicts.attacked(self.attack)) != before).float()
+        return torch.where(verdicts.right, changed, torch.nan) if self.right_only else changed
+
+
+@torch.no_grad()
+def predicted(model: nn.Module, x: Tensor) -> Tensor:
+    """The most probable class, ``[B]``."""
+    return model(x).argmax(1)
+
+
+def maps(explainer: Explainer, attack: Attack, verdicts: Verdicts) -> tuple[Tensor, Tensor]:
+    """|attribution| before and after the attack, ``[B, H, W]`` each, for the class predicted before."""
+    x, model = verdicts.batch.x, verdicts.model
+    target = predicted(model, x)
+    before, after = (explainer(model, t, target).detach().abs() for t in (x, verdicts.attacked(attack)))
+    return before, after
+
+
+def intersection(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """Of the ``share`` of pixels that are highest in one map, the share that is so in the other, too: ``[B]``."""
+    first, second = top_share(a, share).flatten(1), top_share(b, share).flatten(1)
+    return (first & second).sum(1) / first.sum(1)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """Ranks from 0 within each row, equal ones shared out: ``[B, N]`` -> ``[B, N]`` float64."""
+    ordered, values = values.sort(dim=1).values.contiguous(), values.contiguous()
+    first, after = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
+    return (first + after - 1).double() / 2
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Spearman's rho of each pair of maps, ``[B]``; NaN where all pixels of one of them are equal."""
+    first, second = (ranks(t.flatten(1)) for t in (a, b))
+    first, second = (t - t.mean(1, keepdim=True) for t in (first, second))
+    return ((first * second).sum(1) / (first.square().sum(1) * second.square().sum(1)).sqrt()).to(a.dtype)
+
+
+def map_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity of two maps, each with 1 at its highest pixel: ``[B]``."""
+    first, second = (t.abs() / t.abs().amax((1, 2), keepdim=True).clamp_min(torch.finfo(t.dtype).tiny) for t in (a, b))
+    return ssim(first[:, None], second[:, None])
+
+
+@dataclass(frozen=True)
+class TopKIntersection:
+    """Of the ``share`` of pixels with the highest |attribution|, the share that stays highest under attack (Ghorbani
+    et al., AAAI 2019, https://arxiv.org/abs/1710.10547); the class explained is the one predicted before.
+
+    Shape: ``[B]`` in [0, 1], 1 where the map points to the same pixels.
+    Cost: that of the attack and two explanations.
+    """
+
+    attack: Attack = TopK()
+    explainer: Explainer = InputGradient()
+    share: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self, 0 < self.share < 1, "share is between 0 and 1")
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.given(Verdicts(model, batch))
+
+    def given(self, verdicts: Verdicts) -> Tensor:
+        """The same, with what is known of the batch."""
+        return intersection(*maps(self.explainer, self.attack, verdicts), self.share)
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rank correlation of |attribution| before and after the attack (Ghorbani et al., AAAI 2019,
+    https://arxiv.org/abs/1710.10547); the class explained is the one predicted before.
+
+    Shape: ``[B]`` in [-1, 1], 1 where the order of the pixels is the same; NaN where all pixels of a map are equal.
+    Cost: that of the attack and two explanations.
+    """
+
+    attack: Attack = TopK()
+    explainer: Explainer = InputGradient()
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.given(Verdicts(model, batch))
+
+    def given(self, verdicts: Verdicts) -> Tensor:
+        """The same, with what is known of the batch."""
+        return rank_correlation(*maps(self.explainer, self.attack, verdicts))
+
+
+@dataclass(frozen=True)
+class MapSSIM:
+    """Structural similarity (Wang et al., IEEE TIP 2004, https://doi.org/10.1109/TIP.2003.819861) of |attribution|
+    before and after the attack, each map with 1 at its highest pixel; the class explained is the one predicted before.
+
+    Shape: ``[B]`` in [-1, 1], 1 where the maps look the same.
+    Cost: that of the attack and two explanations.
+    """
+
+    attack: Attack = TopK()
+    explainer: Explainer = InputGradient()
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.given(Verdicts(model, batch))
+
+    def given(self, verdicts: Verdicts) -> Tensor:
+        """The same, with what is known of the batch."""
+        return map_ssim(*maps(self.explainer, self.attack, verdicts))

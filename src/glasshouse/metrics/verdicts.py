@@ -1,0 +1,94 @@
+"""What is known of a batch of images, so that nothing is found out twice: who is right, and who broke under what."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..attacks import L2, Linf
+from ..attacks.regions import attacked, searched
+from ..types import Attack, Batch
+
+
+class Verdicts:
+    """Verdicts on a batch under any attacks.
+
+    An attack goes on only with images that are still right. What the same attack broke with a smaller eps is broken
+    with a larger one, too, and by the same perturbation: the smaller ball lies within the larger.
+    """
+
+    def __init__(self, model: nn.Module, batch: Batch) -> None:
+        self.model, self.batch = model, batch
+        self.right = correct(model, batch.x, batch.y)
+        self.found: dict[Any, list[tuple[float, Tensor, Tensor]]] = {}  # by family: eps, who stands, x_adv
+        self.full: dict[Any, Tensor] = {}
+
+    def standing(self, attack: Attack) -> Tensor:
+        """Who is right still, ``[B]`` bool."""
+        return self.under(attack)[0]
+
+    def under(self, attack: Attack) -> tuple[Tensor, Tensor]:
+        """Who is right still, and the images of which that is said, ``[B, C, H, W]``."""
+        family, eps = family_of(attack)
+        known = self.found.setdefault(family, [])
+        weaker = max((k for k in known if k[0] <= eps), key=lambda k: k[0], default=None)
+        if weaker is None:
+            weaker = (0.0, self.right, self.batch.x)
+        elif weaker[0] == eps:
+            return weaker[1:]
+        stands, x_adv = weaker[1].clone(), weaker[2].clone()
+        if stands.any():
+            left = at(self.batch, stands)
+            moved = searched(attack, self.model, left)
+            where = stands.clone()
+            x_adv[where] = moved
+            stands[where] = correct(self.model, moved, left.y)
+        known.append((eps, stands, x_adv))
+        return stands, x_adv
+
+    def attacked(self, attack: Attack) -> Tensor:
+        """``x_adv`` of every image, with the attack's whole budget, ``[B, C, H, W]``."""
+        if attack not in self.full:
+            self.full[attack] = attacked(attack, self.model, self.batch)
+        return self.full[attack]
+
+
+def at(batch: Batch, chosen: Tensor) -> Batch:
+    """The chosen samples of a batch."""
+    return Batch(*(None if t is None else t[chosen] for t in batch))  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """``[B]`` bool."""
+    return model(x).argmax(1) == y
+
+
+def family_of(attack: Attack) -> tuple[Any, float]:
+    """An attack but for its eps, and its eps; an attack without a ball of ours is a family of its own."""
+    ball = ball_of(attack)
+    return (attack, 0.0) if ball is None else (with_eps(attack, 0.0), ball.eps)
+
+
+def ball_of(component: Any) -> Linf | L2 | None:
+    """The ball within a component, or within one that it is made of; None if there is none."""
+    if isinstance(component, Linf | L2):
+        return component
+    if not is_dataclass(component) or isinstance(component, type):
+        return None
+    parts = (getattr(component, f.name) for f in fields(component))
+    return next((ball for ball in map(ball_of, parts) if ball is not None), None)
+
+
+def with_eps(component: Any, eps: float) -> Any:
+    """The same component with every ball in it at ``eps``."""
+    if isinstance(component, Linf | L2):
+        return replace(component, eps=eps)
+    if not is_dataclass(component) or isinstance(component, type):
+        return component
+    parts = {f.name: getattr(component, f.name) for f in fields(component)}
+    changed = {name: with_eps(part, eps) for name, part in parts.items() if ball_of(part) is not None}
+    return replace(component, **changed)

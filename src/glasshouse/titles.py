@@ -1,0 +1,66 @@
+"""Components as people call them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from .attacks import L2, Limited, Linf
+from .metrics import Accuracy, MassInside
+from .metrics.verdicts import ball_of
+from .types import Attack, Metric
+
+
+def brief(component: object) -> str:
+    """A component's class, and what differs from its defaults: ``LIME(samples=512)``."""
+    if isinstance(component, tuple):
+        return f"({', '.join(map(brief, component))})"
+    if not is_dataclass(component) or isinstance(component, type):
+        return repr(component)
+    own = [(f, getattr(component, f.name)) for f in fields(component)]
+    told = [f"{f.name}={brief(value)}" for f, value in own if value != f.default]
+    return type(component).__name__ + (f"({', '.join(told)})" if told else "")
+
+
+def title(metric: Metric) -> str:
+    """A metric's column heading."""
+    if isinstance(metric, MassInside):
+        return "attribution inside the evidence"
+    if isinstance(metric, Accuracy):
+        return "accuracy" if metric.attack is None else f"accuracy, {attack_title(metric.attack)}"
+    return brief(metric)
+
+
+def attack_title(attack: Attack) -> str:
+    """``PGD-40, 8/255``; ``APGD-100 (loss=DLR()), L2 0.5``"""
+    ball = ball_of(attack)
+    return attack_name(attack) if ball is None else f"{attack_name(attack)}, {ball_title(ball)}"
+
+
+def family_title(attack: Attack) -> str:
+    """The same without eps: ``PGD-40``, ``PGD-40, L2``."""
+    return attack_name(attack) + (", L2" if isinstance(ball_of(attack), L2) else "")
+
+
+def attack_name(attack: Any) -> str:
+    """An attack's class and steps, and what else differs from its defaults, but for its ball."""
+    if isinstance(attack, Limited):
+        return f"{attack_name(attack.attack)} in {brief(attack.region)}"
+    if ball_of(attack) is None or not is_dataclass(attack):
+        return brief(attack)
+    own = {f.name: getattr(attack, f.name) for f in fields(attack)}
+    usual = {f.name: f.default for f in fields(attack)}
+    more = [f"{k}={brief(v)}" for k, v in own.items() if k not in ("ball", "steps") and v != usual[k]]
+    name = type(attack).__name__ + (f"-{own['steps']}" if "steps" in own else "")
+    return f"{name} ({', '.join(more)})" if more else name
+
+
+def ball_title(ball: Linf | L2) -> str:
+    """``8/255``, ``L2 0.5``"""
+    return f"L2 {ball.eps:g}" if isinstance(ball, L2) else eps_text(ball.eps)
+
+
+def eps_text(eps: float, pixels: bool = True) -> str:
+    """``8/255`` where that is what it is, else the number."""
+    steps = eps * 255
+    return f"{round(steps)}/255" if pixels and abs(steps - round(steps)) < 1e-6 and steps >= 1 else f"{eps:g}"
