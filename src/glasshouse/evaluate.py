@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from .attacks import PGD, Linf
 from .checks import Check, self_checks
 from .data.corrupted import CorruptedSamples
 from .data.samples import batches, title_of
-from .measure import measure
+from .measure import Keep, measure
 from .metrics import Accuracy
 from .metrics.verdicts import Verdicts, family_of
 from .modes import device_of, frozen
@@ -55,25 +56,11 @@ def evaluate(
     """
     chosen = tuple(dict.fromkeys((Accuracy(), *metrics)))
     checked_model(model, samples)
-    seconds: dict[str, float] = {}
-    options = {"batch_size": batch_size, "seed": seed, "progress": progress}
-    deltas: dict[str, list[Tensor]] = {}
-
-    def add(name: str, _: Tensor, delta: Tensor) -> None:
-        deltas.setdefault(name, []).append(delta)
-
-    with timed(seconds, "measure"):
-        values = measure(model, samples, chosen, explainer, keep=add if keep else None, **options)  # type: ignore[arg-type]
-    corrupted = {}
-    asked = chosen if attack_corrupted else (Accuracy(),)
-    for corruption in corruptions:
-        with timed(seconds, "corruptions"):
-            label = " ".join(map(str, key(corruption)))
-            seen = CorruptedSamples(samples, corruption)
-            corrupted[corruption] = measure(model, seen, asked, explainer, label=label, **options)  # type: ignore[arg-type]
-    with timed(seconds, "self-checks"):
-        found = checked(model, samples, chosen, values, train, checks, seed, progress)
-    y, predicted = answers(model, samples, batch_size)
+    work = Work(model, samples, explainer, batch_size, seed, progress)
+    values, perturbations = work.measured(chosen, keep)
+    corrupted = {c: work.under(c, chosen if attack_corrupted else (Accuracy(),)) for c in corruptions}
+    found = work.checked(chosen, values, train, checks) if checks else []
+    y, predicted = work.answers()
     return Evaluation(
         metrics=chosen,
         values=values,
@@ -85,12 +72,83 @@ def evaluate(
         checks=tuple(found),
         corrupted=corrupted,
         reference=reference,
-        perturbations={name: torch.cat(parts) for name, parts in deltas.items()},
+        perturbations=perturbations,
         examples=tuple(examples(model, samples, chosen, pictures, seed)),
-        seconds=seconds,
+        seconds=work.seconds,
         device=device_of(model),
         seed=seed,
     )
+
+
+@dataclass
+class Work:
+    """The steps of an evaluation, with their time."""
+
+    model: nn.Module
+    samples: Samples
+    explainer: Explainer | None
+    batch_size: int
+    seed: int
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def measured(self, metrics: Sequence[Metric], keep: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Values, and perturbations if they are to be kept."""
+        deltas: dict[str, list[Tensor]] = {}
+
+        def add(name: str, index: Tensor, delta: Tensor) -> None:
+            deltas.setdefault(name, []).append(delta)
+
+        values = self.over(self.samples, metrics, "measure", add if keep else None)
+        return values, {name: torch.cat(parts) for name, parts in deltas.items()}
+
+    def under(self, corruption: Corruption, metrics: Sequence[Metric]) -> dict[str, Tensor]:
+        """Values on corrupted images."""
+        return self.over(CorruptedSamples(self.samples, corruption), metrics, " ".join(map(str, key(corruption))))
+
+    def over(
+        self, samples: Samples, metrics: Sequence[Metric], label: str, keep: Keep | None = None
+    ) -> dict[str, Tensor]:
+        """Values on some images."""
+        with timed(self.seconds, "corruptions" if isinstance(samples, CorruptedSamples) else "measurements"):
+            return measure(
+                self.model,
+                samples,
+                metrics,
+                self.explainer,
+                batch_size=self.batch_size,
+                seed=self.seed,
+                keep=keep,
+                progress=self.progress,
+                label=label,
+            )
+
+    def checked(
+        self, metrics: Sequence[Metric], values: Mapping[str, Tensor], train: Samples | None, images: int
+    ) -> list[Check]:
+        """The self-checks."""
+        found = {m.attack: values[repr(m)] for m in metrics if isinstance(m, Accuracy)}
+        attacks = {attack: attack_title(attack) for attack in found if attack is not None}
+        with timed(self.seconds, "self-checks"):
+            return self_checks(
+                self.model,
+                self.samples,
+                attacks,
+                found,
+                train=train,
+                images=images,
+                seed=self.seed,
+                progress=self.progress,
+            )
+
+    @torch.no_grad()
+    def answers(self) -> tuple[Tensor, Tensor]:
+        """True and predicted classes, ``[N]`` each."""
+        seen = batches(self.samples, self.batch_size, device=device_of(self.model))
+        with frozen(self.model) as model:
+            pairs = [(batch.y.cpu(), model(batch.x).argmax(1).cpu()) for batch in seen]
+        y, predicted = zip(*pairs, strict=True)
+        return torch.cat(y), torch.cat(predicted)
 
 
 @contextmanager
@@ -102,7 +160,7 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def checked_model(model: nn.Module, samples: Samples) -> None:
-    """ValueError if the model cannot take the first image, or does not give a finite logit for each class."""
+    """ValueError if the model cannot take the first image, or does not give a logit for each class."""
     if not len(samples):
         raise ValueError("there are no images to evaluate on")
     first = samples[[0]].x.to(device_of(model))
@@ -110,37 +168,12 @@ def checked_model(model: nn.Module, samples: Samples) -> None:
         try:
             logits = model(first)
         except RuntimeError as error:
+            if type(error) is not RuntimeError:
+                raise
             raise ValueError(f"the model cannot take images of shape {tuple(first.shape[1:])}: {error}") from None
     classes = len(samples.classes)
     if logits.shape != (1, classes):
         raise ValueError(f"the model gives {list(logits.shape)} for one image, not [1, {classes}] logits")
-
-
-def checked(
-    model: nn.Module,
-    samples: Samples,
-    metrics: Sequence[Metric],
-    values: Mapping[str, Tensor],
-    train: Samples | None,
-    images: int,
-    seed: int,
-    progress: Progress,
-) -> list[Check]:
-    """The self-checks, none if no image is to be looked at."""
-    if not images:
-        return []
-    found = {m.attack: values[repr(m)] for m in metrics if isinstance(m, Accuracy)}
-    attacks = {attack: attack_title(attack) for attack in found if attack is not None}
-    return self_checks(model, samples, attacks, found, train=train, images=images, seed=seed, progress=progress)
-
-
-@torch.no_grad()
-def answers(model: nn.Module, samples: Samples, batch_size: int) -> tuple[Tensor, Tensor]:
-    """True and predicted classes, ``[N]`` each."""
-    with frozen(model):
-        pairs = [(b.y.cpu(), model(b.x).argmax(1).cpu()) for b in batches(samples, batch_size, device=device_of(model))]
-    y, predicted = zip(*pairs, strict=True)
-    return torch.cat(y), torch.cat(predicted)
 
 
 def examples(model: nn.Module, samples: Samples, metrics: Sequence[Metric], count: int, seed: int) -> Iterator[Example]:

@@ -62,6 +62,7 @@ class Recipe:
     explainer: Explainer = LIME(samples=128, fill=ImageMeanFill())
     test_images: int = 0  # 0: all
     pictures: int = 8
+    checks: int = 32  # images that the self-checks attack; 0: none are made
     seed: int = 0
     title: str = "Refinement guided by explanations"
 
@@ -78,6 +79,7 @@ class Recipe:
         require(self, self.rounds >= 1, "rounds is at least 1")
         require(self, self.test_images >= 0, "test_images is 0 (all) or more")
         require(self, self.pictures >= 0, "pictures is at least 0")
+        require(self, self.checks >= 0, "checks is 0 (none) or more")
 
 
 def folder_name(name: str) -> str:

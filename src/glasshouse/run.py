@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from . import store
+from .checks import self_checks
 from .data.samples import at_most
-from .detectors.findings import Findings, Masked, Quality, moved, quality
+from .detectors.findings import Findings, Masked, moved, quality
 from .detectors.spurious import masks_of
 from .files import write_whole
 from .measure import measure
-from .metrics import MassInside
+from .metrics import Accuracy, MassInside
+from .outcome import Outcome, Round, results, without_nan
 from .recipe import Arm, Recipe, folder_name
 from .refine import refine
-from .statistics import Comparison, Estimate, compare, estimate, holm
+from .titles import attack_title
 from .train import Training, fit, seeded_globally, validation_of
 from .types import Metric, Objective, Progress, Samples, silent
-
-
-class Round(NamedTuple):
-    """What a detector found at the start of a round, or at last in the refined model."""
-
-    findings: Findings
-    quality: Quality | None  # against the data's own masks, where it has any
-
-
-@dataclass
-class Outcome:
-    """Everything that a report draws on."""
-
-    recipe: Recipe
-    out: Path
-    train: Samples
-    test: Samples
-    validation: Samples | None = None  # where a training selects by it
-    models: dict[str, nn.Module] = field(default_factory=dict)
-    rounds: dict[str, list[Round]] = field(default_factory=dict)
-    values: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def guided(self) -> Arm | None:
-        """The first arm with a detector: the one that the controls and the report are about."""
-        return next((arm for arm in self.recipe.arms if arm.detector is not None), None)
-
-    def estimate(self, arm: str, metric: str) -> Estimate:
-        return estimate(self.values[arm][metric].double().numpy())
-
-    def comparisons(self, metric: str) -> dict[str, Comparison]:
-        """The guided arm against every other one, p-values corrected by Holm's method."""
-        if self.guided is None:
-            return {}
-        own = self.values[self.guided.name][metric].double().numpy()
-        others = [name for name in self.values if name != self.guided.name]
-        found = [compare(own, self.values[name][metric].double().numpy()) for name in others]
-        corrected = holm([c.p for c in found])
-        return {n: c._replace(p=p) for n, c, p in zip(others, found, corrected, strict=True)}
 
 
 def run(
@@ -88,6 +47,8 @@ def run(
     for arm in recipe.arms:
         work.arm(arm)
     work.measure()
+    if recipe.checks:
+        work.check()
     write_whole(out / "results.json", json.dumps(without_nan(results(work.outcome)), indent=1) + "\n")
     return work.outcome
 
@@ -189,6 +150,30 @@ class Work:
                 store.keep_values(path, values)
             self.outcome.values[name] = values
 
+    def check(self) -> None:
+        """Self-checks of the baseline and of what became of it."""
+        metrics = [m for m in self.recipe.metrics if isinstance(m, Accuracy)]
+        attacks = {m.attack: attack_title(m.attack) for m in metrics if m.attack is not None}
+        guided = self.outcome.guided
+        for name in ("baseline", *([guided.name] if guided else [])):
+            path = self.out / folder_name(name) / "checks.json"
+            found = store.load_checks(path)
+            if found is None:
+                with self.timed(f"check {name}"):
+                    found = self_checks(
+                        self.outcome.models[name],
+                        self.outcome.test,
+                        attacks,
+                        {m.attack: self.outcome.values[name][repr(m)] for m in metrics},
+                        train=self.outcome.train,
+                        images=self.recipe.checks,
+                        seed=self.recipe.seed,
+                        progress=self.progress,
+                        label=f"check {name}",
+                    )
+                store.keep_checks(path, found)
+            self.outcome.checks[name] = found
+
     def measured(self, model: nn.Module, metrics: tuple[Metric, ...], label: str) -> dict[str, Tensor]:
         explainer = self.recipe.explainer if any(isinstance(m, MassInside) for m in metrics) else None
         return measure(
@@ -255,32 +240,3 @@ class Timer:
 def salted(seed: int, name: str) -> int:
     """A seed of its own for every name; the rounds of all arms share theirs, so that they differ in nothing else."""
     return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
-
-
-def results(outcome: Outcome) -> dict[str, object]:
-    """Means, intervals and comparisons as plain data, the same bytes for the same recipe on the same machine."""
-    metrics: list[str] = list(next(iter(outcome.values.values())))
-    return {
-        "arms": {
-            name: {metric: outcome.estimate(name, metric)._asdict() for metric in metrics} for name in outcome.values
-        },
-        "comparisons": {
-            metric: {name: c._asdict() for name, c in outcome.comparisons(metric).items()} for metric in metrics
-        },
-        "rounds": {
-            name: [
-                {"area": r.findings.area(), "quality": None if r.quality is None else r.quality._asdict()}
-                for r in rounds
-            ]
-            for name, rounds in outcome.rounds.items()
-        },
-    }
-
-
-def without_nan(value: object) -> object:
-    """The same with None for what is no number: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {k: without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from .checks import Check
 from .detectors.findings import Findings
 from .files import write_whole
 from .models.weights import load_weights, save_weights
@@ -166,6 +167,22 @@ def keep_values(path: Path, values: Mapping[str, Tensor]) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, buffer.getvalue())
+
+
+def keep_checks(path: Path, checks: list[Check]) -> None:
+    """Write self-checks as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps([check._asdict() for check in checks], indent=1) + "\n")
+
+
+def load_checks(path: Path) -> list[Check] | None:
+    """Self-checks from a file, None if there is none."""
+    if not path.is_file():
+        return None
+    try:
+        return [Check(**{name: str(row[name]) for name in Check._fields}) for row in json.loads(path.read_text())]
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it to do that step again") from None
 
 
 def load_values(path: Path) -> dict[str, Tensor] | None:

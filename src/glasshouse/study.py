@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from . import store
 from .files import write_whole
 from .objectives import CrossEntropy
-from .run import without_nan
+from .outcome import without_nan
 from .train import Training, fit
 from .types import Objective, Progress, Samples, silent
 

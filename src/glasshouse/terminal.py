@@ -135,14 +135,15 @@ def explained_table(found: Explanations) -> Table:
 def evaluation_tables(found: Evaluation) -> list[Table | Text]:
     """The measurements, and the self-checks that do not pass."""
     from .report.evaluation_page import CLEAN
-    from .report.words import cell, sorted_checks
+    from .report.words import measured as in_words
+    from .report.words import sorted_checks
     from .titles import title
 
     measured = Table(title=f"{len(found.y)} images", title_justify="left")
     measured.add_column("", overflow="fold")
     measured.add_column("mean", justify="right")
     for metric in found.metrics:
-        measured.add_row(escape(title(metric)), escape(cell(found.estimate(metric))))
+        measured.add_row(escape(title(metric)), escape(in_words(metric, found.estimate(metric))))
     if found.corrupted:
         means = list(found.accuracies(CLEAN).values())
         measured.add_row("accuracy under corruption", f"{100 * sum(means) / len(means):.1f} %")

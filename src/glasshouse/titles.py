@@ -28,7 +28,12 @@ def title(metric: Metric) -> str:
         return "attribution inside the evidence"
     if isinstance(metric, Accuracy):
         return "accuracy" if metric.attack is None else f"accuracy, {attack_title(metric.attack)}"
-    return brief(metric)
+    attack: Any = getattr(metric, "attack", None)
+    if attack is None or not is_dataclass(metric):
+        return brief(metric)
+    others = [(f.name, getattr(metric, f.name), f.default) for f in fields(metric) if f.name != "attack"]
+    told = ", ".join(f"{name}={brief(value)}" for name, value, usual in others if value != usual)
+    return f"{type(metric).__name__}{f' ({told})' if told else ''}, {attack_title(attack)}"
 
 
 def attack_title(attack: Attack) -> str:

@@ -22,7 +22,7 @@ ORDER = (
     *("draws", "types", "files", "statistics", "spec", "modes"),
     *("corruptions", "explainers", "attacks", "data", "models", "objectives", "metrics", "titles"),
     *("optimizers", "kept", "train"),
-    *("detectors", "measure", "checks", "refine", "recipe", "store", "run", "study", "studies", "registry"),
+    *("detectors", "measure", "checks", "refine", "recipe", "outcome", "store", "run", "study", "studies", "registry"),
     *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),
 )
 

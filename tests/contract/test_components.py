@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glasshouse import attacks, data, detectors, explainers, metrics, objectives
+from glasshouse import attacks, corruptions, data, detectors, explainers, metrics, objectives
 from glasshouse.attacks import L2, PGD, Limited, Linf
 from glasshouse.attacks.explanations import mass
 from glasshouse.attacks.regions import attacked
+from glasshouse.corruptions import GaussianNoise
 from glasshouse.data import Digits
 from glasshouse.data.samples import Memory
 from glasshouse.detectors.findings import Findings
@@ -30,6 +31,7 @@ from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, 
 REQUIRED: dict[str, Any] = {
     "arms": (),
     "change": Mask(),
+    "corruption": GaussianNoise(),
     "data": Digits(),
     "model": SmallCNN(),
     "name": "someone/something",
@@ -88,6 +90,7 @@ EXPLAINERS = exported(explainers, Explainer)
 ATTACKS = exported(attacks, Attack)
 REGIONS = exported(attacks, Region)
 CHANGES = exported(objectives, Augmentation) + exported(data, Augmentation)
+CORRUPTIONS = exported(corruptions)
 DETECTORS = [p for p in exported(detectors) if hasattr(p.values[0], "fit")]
 RULES = [p for p in exported(detectors) if "pool" in getattr(type(p.values[0]).__call__, "__annotations__", {})]
 BALLS = [Linf(eps=0.03), L2(eps=0.4)]
@@ -334,6 +337,65 @@ def test_images_are_filled_one_by_one(fill: Fill, batch: Batch) -> None:
     segments = Grid(cells=4)(batch.x)
     one_by_one = [fill(batch.x[i : i + 1], segments[i : i + 1]) for i in range(len(batch.x))]
     torch.testing.assert_close(fill(batch.x, segments), torch.cat(one_by_one))
+
+
+def coloured(count: int, height: int = 32, width: int = 32) -> Tensor:
+    """Images with colours, edges and smooth parts."""
+    coarse = torch.rand(count, 3, 5, 5, generator=torch.Generator().manual_seed(7))
+    return F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1).mul(255).round() / 255
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (31, 20), (5, 4), (1, 1)], ids=str)
+def test_a_corrupted_image_is_an_image_of_any_size(corruption: Any, size: tuple[int, int]) -> None:
+    for severity in (1, 3, 5):
+        x = coloured(3, *size)
+        before = x.clone()
+        worse = replace(corruption, severity=severity)(x)
+        assert worse.shape == x.shape and worse.dtype == x.dtype and worse.device == x.device
+        assert worse.isfinite().all() and float(worse.min()) >= 0 and float(worse.max()) <= 1
+        assert torch.equal(x, before) and worse.data_ptr() != x.data_ptr()
+        assert min(size) < 5 or not torch.equal(worse, x)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_a_corrupted_image_follows_from_the_image_and_the_seed(corruption: Any) -> None:
+    x = coloured(6)
+    worse = corruption(x)
+    torch.manual_seed(99)
+    assert torch.equal(corruption(x), worse)
+    order = torch.tensor([4, 1, 5, 3, 0, 2])
+    torch.testing.assert_close(corruption(x[order]), worse[order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.cat([corruption(x[i : i + 1]) for i in range(6)]), worse, atol=1e-5, rtol=0)
+    assert corruption(x[:0]).shape == (0, 3, 32, 32)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_every_severity_is_another(corruption: Any) -> None:
+    x = coloured(4)
+    worse = [replace(corruption, severity=severity)(x) for severity in range(1, 6)]
+    assert all((a - b).abs().max() > 1 / 255 for i, a in enumerate(worse) for b in worse[:i])
+    for severity in (0, 6):
+        with pytest.raises(ValueError, match="severity"):
+            replace(corruption, severity=severity)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_a_corruption_keeps_the_precision_and_leaves_no_graph(corruption: Any) -> None:
+    x = coloured(2)
+    plain = corruption(x)
+    precise = corruption(x.double().requires_grad_())
+    assert precise.dtype == torch.float64 and not precise.requires_grad
+    # What is just at a threshold, or half a step of JPEG, may go either way.
+    assert ((precise.float() - plain).abs() > 1e-5).float().mean() < 0.05
+    assert corruption(x.half()).dtype == torch.float16
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_a_corruption_refuses_what_is_no_batch_of_colour_images(corruption: Any) -> None:
+    for wrong in (torch.rand(2, 1, 8, 8), torch.rand(3, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="takes images"):
+            corruption(wrong)
 
 
 @pytest.mark.parametrize("change", CHANGES)

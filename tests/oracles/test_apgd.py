@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from glasshouse.attacks import APGD, CE, DLR, L2, PGD, Limited, Linf, Margin
 from glasshouse.attacks import apgd as module
-from glasshouse.attacks.apgd import checkpoints
+from glasshouse.attacks.apgd import Climb, checked, checkpoints
 from glasshouse.draws import draws
 from glasshouse.types import Batch
 from nets import SIDE, Linear, Net, full_batch, steep_net
@@ -95,6 +95,29 @@ def test_the_checkpoints_are_those_of_the_paper() -> None:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
     for steps in (1, 3, 10, 33, 50, 1000):
         assert checkpoints(steps) == {math.ceil(share * steps - 1e-9) for share in shares[1:-1]}
+
+
+def test_a_step_is_halved_by_the_two_rules_of_the_paper() -> None:
+    # rises, halved the last time, best loss now (1 at the last checkpoint) -> halved
+    rows = [
+        (11, False, 2.0, True),  # too few rises
+        (11, True, 2.0, True),
+        (12, False, 2.0, False),  # as many as it takes
+        (12, False, 1.0, True),  # no better point, and the step is as it was
+        (12, True, 1.0, False),  # no better point, but the step is new
+    ]
+    rises, before, best, expected = (torch.tensor(column) for column in zip(*rows, strict=True))
+    point, one = torch.rand(5, 1, 1, 1), torch.ones(5)
+    top, none = point + 1, torch.zeros(5, dtype=torch.bool)
+    climb = Climb(point, point, point, 0 * one, top, top + 1, best, one, before, rises, one, none)
+    after = checked(climb, 0.75 * 16)
+    assert after.halved.tolist() == expected.tolist()
+    assert after.step_size.tolist() == [0.5 if halved else 1.0 for halved in expected]
+    chosen = expected.view(-1, 1, 1, 1)
+    assert torch.equal(after.x_adv, torch.where(chosen, top, point))
+    assert torch.equal(after.gradient, torch.where(chosen, top + 1, point))
+    assert torch.equal(after.loss, torch.where(expected, best, 0 * one))
+    assert torch.equal(after.checked, best) and not after.rises.any()
 
 
 def paper(attack: APGD, model: nn.Module, x: Tensor, y: Tensor, start: Tensor, target: Tensor | None) -> Tensor:
@@ -404,9 +427,9 @@ def test_what_makes_no_sense_is_refused(field: str, value: float) -> None:
         APGD(**{field: value})  # type: ignore[arg-type]
 
 
-# Trained networks. On 100 images and over three seeds two runs of one attack, ours or the authors', differed by at most
-# 2 with CE, by none with targets, and by 3 with the DLR loss.
-COUNT = 40
+# Trained networks. Of 100 images and over three seeds the number that stood after one attack, ours or the authors',
+# varied by at most 2 with CE, by none with targets, and by 3 with the DLR loss.
+COUNT = 30
 
 
 def peer(attack: APGD, model: nn.Module) -> Any:
@@ -439,9 +462,8 @@ def test_it_breaks_what_the_authors_code_breaks(trained_eps: float, attack: APGD
     assert int(ours.sum()) <= int(theirs.sum()) + tolerance
 
 
-@pytest.mark.parametrize("ball", [Linf(eps=0.02), L2(eps=0.25)], ids=repr)
-def test_it_is_no_weaker_than_plain_steps_of_any_size(ball: Any) -> None:
-    model, batch = digits_net(), digits(COUNT)
+def test_it_is_no_weaker_than_plain_steps_of_any_size() -> None:
+    model, batch, ball = digits_net(), digits(COUNT), Linf(eps=0.02)
     torch.manual_seed(0)
     own = right(model, APGD(ball=ball)(model, batch.x, batch.y), batch.y)
     for step_size in (0.05, 0.5):

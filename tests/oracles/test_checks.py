@@ -117,9 +117,9 @@ def test_a_gradient_that_is_not_the_models_own_is_seen(standard: nn.Module) -> N
         return 2 * logits.detach() - logits
 
     wrong = statuses(found(Around(standard, same, turned)))
-    assert wrong[RISES] == FAIL and SEARCH in wrong
-    cut = statuses(found(Around(standard, torch.detach, same), attacks={}))
-    assert cut[GRADIENTS] == FAIL
+    assert wrong[RISES] == FAIL
+    cut = found(Around(standard, torch.detach, same))
+    assert statuses(cut) == {GRADIENTS: FAIL} and "no gradient reaches" in cut[GRADIENTS].reason
 
 
 def test_rounding_that_claims_a_gradient_is_seen(standard: nn.Module) -> None:
@@ -134,11 +134,16 @@ def test_a_randomised_model_is_seen(standard: nn.Module) -> None:
     assert noisy[TWICE] == FAIL and ANSWERS not in noisy
 
 
-def test_a_loss_full_of_small_hills_is_seen(standard: nn.Module) -> None:
-    def hilly(x: Tensor) -> Tensor:
-        return x + 0.3 * torch.sin(300 * x)
+def test_luck_of_the_start_is_seen(standard: nn.Module) -> None:
+    """A model that is wrong where a pixel happens to end in certain digits, which no gradient tells."""
 
-    assert "random restarts agree" in statuses(found(Around(standard, hilly, same), attacks={}))
+    class Lottery(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = standard(x.detach().mul(4).round().div(4)) + 0 * x.sum()
+            lucky = (1e3 * x[:, 0, 0, 0]) % 1 < 0.15
+            return torch.where((lucky & (x[:, 0, 0, 0] > 0))[:, None], logits.roll(1, 1), logits)
+
+    assert "random restarts agree" in statuses(found(Lottery(), attacks={}))
 
 
 def test_batch_normalisation_by_the_batch_at_hand_is_seen(standard: nn.Module) -> None:

@@ -405,7 +405,7 @@ def test_the_centre_and_a_region_follow_the_attack(digits: Trained) -> None:
 
 def test_predictions_break_and_maps_stay_as_they_were(digits: Trained) -> None:
     torch.manual_seed(0)
-    ball = Linf(eps=0.2)
+    ball = Linf(eps=0.1)
     plain = PGD(ball=ball, steps=50)(digits.model, digits.x, digits.y)
     kept = KeepingExplanation(ball=ball)(digits.model, digits.x, digits.y)
     careless = KeepingExplanation(ball=ball, weight=0.0)(digits.model, digits.x, digits.y)

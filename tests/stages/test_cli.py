@@ -135,7 +135,7 @@ BAD = [
     (("run", "demo", "--device", "tpu9"), r"there is no device 'tpu9' here; cpu always works"),
     (("run", "cifar10"), r"the recipe cifar10 needs data=\.\.\."),
     (("run", "cifar10", "data=Digits", "scale=huge"), r"unknown scale 'huge'; there are: smoke, paper"),
-    (("list", "nothing"), r"unknown kind 'nothing'; there are: data, models"),
+    (("list", "nothing"), r"unknown kind 'nothing'; there are: data, corruptions, models"),
     (("refine", "--model", "SmallCNN", "--data", "/no/such/folder"), r"'/no/such/folder' was understood as a path"),
     (("refine", "--model", "resnet999", "--data", "Digits"), r"torchvision has no classifier 'resnet999'"),
     (

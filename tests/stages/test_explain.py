@@ -254,17 +254,17 @@ def test_out_is_a_folder_with_nothing_in_it(weights: Path, tmp_path: Path) -> No
 def test_an_explainer_of_ones_own_and_a_random_network_are_welcome(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Brightness:\n    '''Mine.'''\n"
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Luminance:\n    '''Mine.'''\n"
         "    def __call__(self, model, x, target, *, create_graph=False):\n        return x.mean(1)\n"
     )
-    more = ("--explainer", "Brightness", "--import", str(mine), "--images", "2", "--out", str(tmp_path / "out"))
+    more = ("--explainer", "Luminance", "--import", str(mine), "--images", "2", "--out", str(tmp_path / "out"))
     result = glasshouse("explain", "--model", "SmallCNN(width=4)", "--data", "Digits(size=16)", *more)
     assert result.exit_code == 0, result.output
     assert "the network is random" in " ".join(result.output.split())
     kept = np.load(tmp_path / "out" / "explanations.npz")
     x = Digits(size=16)("test")[kept["index"].tolist()].x
-    np.testing.assert_allclose(kept["Brightness"], x.mean(1))
-    assert json.loads((tmp_path / "out" / "explanations.json").read_text())["explainers"]["Brightness"]["passes"] == 0
+    np.testing.assert_allclose(kept["Luminance"], x.mean(1))
+    assert json.loads((tmp_path / "out" / "explanations.json").read_text())["explainers"]["Luminance"]["passes"] == 0
 
 
 def test_the_call_gives_everything_back_and_follows_the_target(net: Net) -> None:

@@ -30,9 +30,10 @@ from glasshouse.measure import measure
 from glasshouse.metrics import Accuracy, MassInside
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy
+from glasshouse.outcome import Outcome, without_nan
 from glasshouse.recipe import Arm, Recipe, folder_name
 from glasshouse.refine import InMemory, refine
-from glasshouse.run import Outcome, run, salted, without_nan
+from glasshouse.run import run, salted
 from glasshouse.spec import parse
 from glasshouse.store import load_findings, load_values
 from glasshouse.train import Training
@@ -82,6 +83,7 @@ def test_a_run_leaves_its_recipe_weights_logs_findings_values_and_results(done: 
     expected = {f"{t}/{name}" for t in trainings for name in ("weights.safetensors", "objective.txt", "log.jsonl")}
     expected |= {f"{arm}/values.npz" for arm in ARMS} | {"recipe.txt", "results.json", "timing.json"}
     expected |= {f"refined/findings-{i + 1}.safetensors" for i in range(len(rounds) + 1)}
+    expected |= {f"{arm}/checks.json" for arm in ("baseline", "refined")}
     assert found == expected
     assert parse((out / "recipe.txt").read_text(), NAMES) == tiny()
 

@@ -64,10 +64,13 @@ def every(
     if not len(right.x):
         yield Check(OPEN, "attacks do harm", f"the model is right on none of {len(batch.x)} images")
         return
+    yield of_model.on_gradients(model, right.x, right.y)
+    if not of_model.differentiable(model, right.x):
+        return
     for attack in of_attacks.families([a for a in attacks if cheap(a)]):
         yield from on_attack(model, batch, right, attack, attacks[attack])
-    ball = next((b for b in map(ball_of, attacks) if b is not None and 0 < b.eps < 1), Linf(EPS))
-    yield of_model.on_gradients(model, right.x, right.y)
+    balls = [b for b in map(ball_of, attacks) if b is not None and 0 < b.eps < 1]
+    ball = max(balls, key=lambda b: b.eps, default=Linf(EPS))
     yield of_model.on_the_way_up(model, right.x, right.y, EPS)
     yield of_model.on_restarts(model, right.x, right.y, EPS)
     yield of_model.on_random_search(model, right.x, right.y, ball)

@@ -63,16 +63,23 @@ def on_answers(model: nn.Module, x: Tensor) -> Iterator[Check]:
 def on_gradients(model: nn.Module, x: Tensor, y: Tensor) -> Check:
     """Whether there is a gradient to follow."""
     title = "gradients of the loss are not zero"
+    if not differentiable(model, x):
+        return Check(FAIL, title, "no gradient reaches the pixels at all: only attacks without gradients can tell")
     point = x.clone().requires_grad_()
     with torch.enable_grad():
-        loss = F.cross_entropy(model(point), y, reduction="sum")
-        found = torch.autograd.grad(loss, point, allow_unused=True)[0] if loss.requires_grad else None
-    if found is None:
-        return Check(FAIL, title, "no gradient reaches the pixels at all: only attacks without gradients can tell")
+        (found,) = torch.autograd.grad(F.cross_entropy(model(point), y, reduction="sum"), point)
     flat = int((found.flatten(1).abs().amax(1) == 0).sum())
     seen = f"on {flat} of {len(x)} images every pixel's gradient is exactly 0"
     meaning = "attacks by cross-entropy stand still there, and what they leave is not robust for that"
     return graded(title, flat, len(x), seen, meaning, warn=0.02, fail=0.1)
+
+
+def differentiable(model: nn.Module, x: Tensor) -> bool:
+    """Whether the logits know where they come from."""
+    point = x[:1].clone().requires_grad_()
+    with torch.enable_grad():
+        logits = model(point)
+        return logits.requires_grad and torch.autograd.grad(logits.sum(), point, allow_unused=True)[0] is not None
 
 
 def on_the_way_up(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Check:

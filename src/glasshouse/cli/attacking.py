@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..terminal import attacked_table, bars, shown
-from .options import Device, Imports, sentences
+from .options import Classes, Device, Drawn, Images, Imports, Model, NewFolder, Split, Weights, sentences
 from .reading import components_from, device_from, model_from, names_in
-from .subjects import built, images_of, numbered, renumbered, some, warnings_told, weighted
+from .subjects import About, built, images_of, numbered, renumbered, some, warnings_told, weighted
+
+if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
+    from ..report.attacked import Attacked
 
 
 def attack(
-    model: Annotated[str, typer.Option(help="A network: SmallCNN, ResNet18, \"TorchVision(name='resnet50')\", ...")],
-    data: Annotated[
-        str, typer.Option(help="An image, a folder of images, parquet files, or a data set such as Digits.")
-    ],
-    weights: Annotated[str, typer.Option(help="Weights (.safetensors, .pth) of the model.")] = "",
+    model: Model,
+    data: Images,
+    weights: Weights = "",
     method: Annotated[
         str, typer.Option("--attack", help="An attack, such as 'PGD(ball=L2(eps=0.5))'. See: glasshouse list attacks.")
     ] = "PGD",
     images: Annotated[int, typer.Option(help="How many images, drawn by the seed; all if there are fewer.")] = 16,
     full: Annotated[bool, typer.Option(help="Spend the whole budget on images that are broken already.")] = False,
-    split: Annotated[str, typer.Option(help="Where the images come from: train, validation or test.")] = "test",
-    classes: Annotated[Path | None, typer.Option(help="Names of the model's classes: a JSON list, or lines.")] = None,
+    split: Split = "test",
+    classes: Classes = None,
     batch_size: Annotated[int, typer.Option(help="How many images to attack at once.", min=1)] = 64,
-    out: Annotated[Path, typer.Option(help="Folder of what comes out: new or empty.")] = Path("runs/attack"),
+    out: NewFolder = Path("runs/attack"),
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random, and of which images.", min=0)] = 0,
+    seed: Drawn = 0,
     imports: Imports = None,
 ) -> None:
     """Attack images, and keep what becomes of each.
@@ -46,33 +48,40 @@ def attack(
 
     [bold]glasshouse attack --model SmallCNN --weights w.safetensors --data Digits --attack DeepFool --images 100[/bold]
     """
-    from ..attack import attack as attacked
     from ..registry import names
     from ..report.explanations import vacant
+
+    about = About(model, weights, data, split, classes, images, device, batch_size, seed)
+    with sentences("nothing was written"):
+        vacant(out)
+        found = attacked(method, full, about, names(*(imports or [])))
+        page = found.save(out)
+    shown.print(attacked_table(found))
+    shown.print(f"Gallery: {page}", soft_wrap=True, highlight=False)
+
+
+def attacked(method: str, full: bool, about: About, known: Mapping[str, type]) -> Attacked:
+    """The attack, with progress bars; everything is read before anything is attacked."""
+    from ..attack import attack
     from ..titles import brief
     from ..types import Attack
 
-    with sentences("nothing was written"):
-        vacant(out)
-        known = names(*(imports or []))
-        (chosen,) = components_from([method], known, Attack, "attack")
-        architecture = weighted(model_from(model, known), weights)
-        seen = some(images_of(data, known), split, images, seed)
-        called = (names_in(classes) if classes else seen.classes) or numbered(architecture, data)
-        network = built(architecture, called, seed).to(device_from(device))
-        with warnings_told(), bars() as progress:
-            found = attacked(
-                network,
-                seen.x,
-                chosen,
-                y=renumbered(seen.y, seen.classes, called),
-                classes=called,
-                titles=seen.titles,
-                full=full,
-                batch_size=batch_size,
-                seed=seed,
-                progress=progress,
-            )
-        page = replace(found, index=seen.index, model=brief(architecture), data=f"{data} ({split})").save(out)
-    shown.print(attacked_table(found))
-    shown.print(f"Gallery: {page}", soft_wrap=True, highlight=False)
+    (chosen,) = components_from([method], known, Attack, "attack")
+    architecture = weighted(model_from(about.model, known), about.weights)
+    seen = some(images_of(about.data, known), about.split, about.images, about.seed)
+    called = (names_in(about.classes) if about.classes else seen.classes) or numbered(architecture, about.data)
+    network = built(architecture, called, about.seed).to(device_from(about.device))
+    with warnings_told(), bars() as progress:
+        found = attack(
+            network,
+            seen.x,
+            chosen,
+            y=renumbered(seen.y, seen.classes, called),
+            classes=called,
+            titles=seen.titles,
+            full=full,
+            batch_size=about.batch_size,
+            seed=about.seed,
+            progress=progress,
+        )
+    return replace(found, index=seen.index, model=brief(architecture), data=f"{about.data} ({about.split})")

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from ..terminal import bars, evaluation_tables, shown
-from .options import Device, Imports, sentences
+from .options import Classes, Device, Drawn, Imports, Labelled, Model, NewFolder, Split, Weights, sentences
 from .reading import components_from, device_from, explainers_from, model_from
-from .subjects import labelled, network_for, training_images, warnings_told, weighted
+from .subjects import About, labelled, network_for, training_images, warnings_told, weighted
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
+    from ..report.evaluation import Evaluation
     from ..types import Metric
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="A network: SmallCNN, ResNet18, \"TorchVision(name='resnet50')\", ...")],
-    data: Annotated[str, typer.Option(help="A folder of images, parquet files, or a data set such as Digits.")],
-    weights: Annotated[str, typer.Option(help="Weights (.safetensors, .pth) of the model.")] = "",
+    model: Model,
+    data: Labelled,
+    weights: Weights = "",
     metric: Annotated[
         list[str] | None,
         typer.Option(help="A metric, such as 'Distortion(attack=PGD())'; repeatable. See: glasshouse list metrics."),
@@ -40,14 +41,14 @@ def evaluate(
     ] = None,
     explainer: Annotated[str, typer.Option(help="What explains predictions, for metrics of explanations.")] = "",
     images: Annotated[int, typer.Option(help="How many images, drawn by the seed; 0: all.", min=0)] = 1000,
-    split: Annotated[str, typer.Option(help="Where the images come from: train, validation or test.")] = "test",
-    classes: Annotated[Path | None, typer.Option(help="Names of the model's classes: a JSON list, or lines.")] = None,
+    split: Split = "test",
+    classes: Classes = None,
     checks: Annotated[int, typer.Option(help="Images that the self-checks attack; 0: no self-checks.", min=0)] = 64,
     keep: Annotated[bool, typer.Option(help="Keep every perturbation in perturbations.npz.")] = False,
     batch_size: Annotated[int, typer.Option(help="How many images at once; it changes no result.", min=1)] = 128,
-    out: Annotated[Path, typer.Option(help="Folder of what comes out: new or empty.")] = Path("runs/evaluate"),
+    out: NewFolder = Path("runs/evaluate"),
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random, and of which images.", min=0)] = 0,
+    seed: Drawn = 0,
     imports: Imports = None,
 ) -> None:
     """Measure how right a classifier is, clean, under attack and under corruption, and check the measurement itself.
@@ -64,47 +65,66 @@ def evaluate(
     [bold]glasshouse evaluate --model ResNet20 --weights r20.safetensors --data cifar10/ --corruption all --reference
     runs/baseline/evaluation.json[/bold]
     """
-    from ..corruptions import corruptions_named
-    from ..evaluate import USUAL
-    from ..evaluate import evaluate as evaluated
     from ..registry import names
-    from ..report.evaluation import reference_from
     from ..report.explanations import vacant
-    from ..titles import brief
 
+    asked = Asked(metric or [], attack or [], corruption or [], attack_corrupted, reference, explainer, checks, keep)
+    about = About(model, weights, data, split, classes, images, device, batch_size, seed)
     with sentences("nothing was written"):
         vacant(out)
-        known = names(*(imports or []))
-        asked = metrics_from(metric or [], attack or [], known)
-        worse = [c for text in corruption or [] for c in corruptions_named(text)]
-        other = reference_from(reference) if reference else None
-        explaining = explainers_from([explainer], known)[0] if explainer else None
-        architecture = weighted(model_from(model, known), weights)
-        samples = labelled(data, known, split, images, seed)
-        network, samples = network_for(architecture, samples, classes, seed)
-        train = training_images(data, known, split) if checks else None
-        with warnings_told(), bars() as progress:
-            found = evaluated(
-                network.to(device_from(device)),
-                samples,
-                asked or USUAL,
-                corruptions=worse,
-                attack_corrupted=attack_corrupted,
-                reference=other,
-                train=train,
-                checks=checks,
-                keep=keep,
-                explainer=explaining,
-                batch_size=batch_size,
-                seed=seed,
-                progress=progress,
-            )
-        page = replace(found, model=brief(architecture), data=f"{data} ({split})").save(out)
+        found = evaluated(asked, about, names(*(imports or [])))
+        page = found.save(out)
     for table in evaluation_tables(found):
         shown.print(table)
     shown.print(f"Report: {page}", soft_wrap=True, highlight=False)
-    if not found.trustworthy:
-        raise typer.Exit(1)
+    raise typer.Exit(0 if found.trustworthy else 1)
+
+
+class Asked(NamedTuple):
+    """What to measure."""
+
+    metrics: Sequence[str]
+    attacks: Sequence[str]
+    corruptions: Sequence[str]
+    attack_corrupted: bool
+    reference: Path | None
+    explainer: str
+    checks: int
+    keep: bool
+
+
+def evaluated(asked: Asked, about: About, known: Mapping[str, type]) -> Evaluation:
+    """The evaluation, with progress bars; everything is read before anything is measured."""
+    from ..corruptions import corruptions_named
+    from ..evaluate import USUAL, evaluate
+    from ..report.evaluation import reference_from
+    from ..titles import brief
+
+    metrics = metrics_from(asked.metrics, asked.attacks, known) or USUAL
+    corruptions = [corruption for text in asked.corruptions for corruption in corruptions_named(text)]
+    reference = reference_from(asked.reference) if asked.reference else None
+    explainer = explainers_from([asked.explainer], known)[0] if asked.explainer else None
+    architecture = weighted(model_from(about.model, known), about.weights)
+    samples = labelled(about.data, known, about.split, about.images, about.seed)
+    network, samples = network_for(architecture, samples, about.classes, about.seed)
+    train = training_images(about.data, known, about.split) if asked.checks else None
+    with warnings_told(), bars() as progress:
+        found = evaluate(
+            network.to(device_from(about.device)),
+            samples,
+            metrics,
+            corruptions=corruptions,
+            attack_corrupted=asked.attack_corrupted,
+            reference=reference,
+            train=train,
+            checks=asked.checks,
+            keep=asked.keep,
+            explainer=explainer,
+            batch_size=about.batch_size,
+            seed=about.seed,
+            progress=progress,
+        )
+    return replace(found, model=brief(architecture), data=f"{about.data} ({about.split})")
 
 
 def metrics_from(metrics: Sequence[str], attacks: Sequence[str], known: Mapping[str, type]) -> list[Metric]:

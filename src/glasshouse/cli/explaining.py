@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..terminal import bars, explained_table, shown
-from .options import Device, Imports, sentences
+from .options import Classes, Device, Drawn, Images, Imports, Model, NewFolder, Split, Weights, sentences
 from .reading import device_from, explainers_from, model_from, names_in
 from .subjects import Seen, built, images_of, numbered, renumbered, some, warnings_told, weighted
 
@@ -22,23 +22,21 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
 
 
 def explain(
-    model: Annotated[str, typer.Option(help="A network: SmallCNN, ResNet18, \"TorchVision(name='resnet50')\", ...")],
-    data: Annotated[
-        str, typer.Option(help="An image, a folder of images, parquet files, or a data set such as Digits.")
-    ],
-    weights: Annotated[str, typer.Option(help="Weights (.safetensors, .pth) of the model.")] = "",
+    model: Model,
+    data: Images,
+    weights: Weights = "",
     explainer: Annotated[
         list[str] | None,
         typer.Option(help="An explainer, such as 'LIME(samples=512)'; repeatable. See: glasshouse list explainers."),
     ] = None,
     images: Annotated[int, typer.Option(help="How many images, drawn by the seed; all if there are fewer.")] = 8,
     target: Annotated[str, typer.Option(help="Explain this class: predicted, true, a name or a number.")] = "predicted",
-    split: Annotated[str, typer.Option(help="Where the images come from: train, validation or test.")] = "test",
-    classes: Annotated[Path | None, typer.Option(help="Names of the model's classes: a JSON list, or lines.")] = None,
+    split: Split = "test",
+    classes: Classes = None,
     batch_size: Annotated[int, typer.Option(help="How many images to explain at once.", min=1)] = 4,
-    out: Annotated[Path, typer.Option(help="Folder of what comes out: new or empty.")] = Path("runs/explain"),
+    out: NewFolder = Path("runs/explain"),
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random, and of which images.", min=0)] = 0,
+    seed: Drawn = 0,
     imports: Imports = None,
 ) -> None:
     """Show which parts of images a classifier's decisions rest on, by several explainers next to each other.

@@ -18,6 +18,16 @@ Seed = Annotated[int | None, typer.Option(help="Seed of everything random; by de
 Imports = Annotated[
     list[Path] | None, typer.Option("--import", help="A Python file with components of your own; repeatable.")
 ]
+Model = Annotated[
+    str, typer.Option(help="A network: SmallCNN, ResNet18, \"TorchVision(name='resnet50')\", resnet50, ...")
+]
+Weights = Annotated[str, typer.Option(help="Weights (.safetensors, .pth) of the model.")]
+Images = Annotated[str, typer.Option(help="An image, a folder of images, parquet files, or a data set such as Digits.")]
+Labelled = Annotated[str, typer.Option(help="A folder of images, parquet files, or a data set such as Digits.")]
+Split = Annotated[str, typer.Option(help="Where the images come from: train, validation or test.")]
+Classes = Annotated[Path | None, typer.Option(help="Names of the model's classes: a JSON list, or lines.")]
+NewFolder = Annotated[Path, typer.Option("--out", help="Folder of what comes out: new or empty.")]
+Drawn = Annotated[int, typer.Option("--seed", help="Seed of everything random, and of which images.", min=0)]
 Settings = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FIELD=VALUE]...", help="Settings, such as rounds=3 or arms.0.objective.change.share=0.5."),

@@ -135,8 +135,7 @@ def components_from(texts: Sequence[str], known: Mapping[str, type], protocol: A
     found = [parse(text, known, protocol) for text in texts]
     for text, component in zip(texts, found, strict=True):
         if not fits(component, protocol):
-            article = "an" if word[0] in "aeiou" else "a"
-            raise ValueError(f"{text!r} is not {article} {word}; see: glasshouse list {word}s")
+            raise ValueError(f"{text!r} is no {word}; see: glasshouse list {word}s")
     return found
 
 

@@ -19,6 +19,20 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from ..types import Architecture, Data, Samples
 
 
+class About(NamedTuple):
+    """What a command is about, as it was typed."""
+
+    model: str
+    weights: str
+    data: str
+    split: str
+    classes: Path | None
+    images: int
+    device: str
+    batch_size: int
+    seed: int
+
+
 def images_of(text: str, known: Mapping[str, type]) -> Data:
     """Images from what a person types; they need no classes."""
     from ..data.shorthand import images_from

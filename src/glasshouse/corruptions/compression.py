@@ -66,8 +66,10 @@ def pixelating(side: int, fewer: int) -> Tensor:
 def boxed(to: int, side: int) -> Tensor:
     """The matrix ``[to, side]`` of Pillow's box filter: the mean of the pixels with their middle in its box."""
     step = side / to
-    reach = 0.5 * max(step, 1)
-    middle = (torch.arange(to, dtype=torch.float64)[:, None] + 0.5) * step
-    away = torch.arange(side, dtype=torch.float64) + 0.5 - middle
-    inside = ((away > -reach) & (away <= reach)).double()
+    wide = max(step, 1)
+    place, middle = torch.arange(side), (torch.arange(to, dtype=torch.float64)[:, None] + 0.5) * step
+    # Twice, as Pillow does, whose rounding decides where a middle lies on a border.
+    near = (place >= (middle - wide / 2 + 0.5).floor()) & (place < (middle + wide / 2 + 0.5).floor())
+    away = (place - middle + 0.5) * (1 / wide)
+    inside = (near & (away > -0.5) & (away <= 0.5)).double()
     return inside / inside.sum(1, keepdim=True)

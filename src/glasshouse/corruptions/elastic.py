@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .filters import doubled, smooth
 from .images import SIDE, check_severity, finished, pixels, scale_of, stream
 
-# displacement, sigma of its grains, jitter of the three corners, each as a share of the side
+# displacement, sigma of its grains, jitter of the three corners, each as a share of a side of 32
 ELASTIC = ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03))
 
 
@@ -22,8 +22,8 @@ class ElasticTransform:
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same; mirrored at the border.
     Cost: no passes of any model.
-    Differs from the paper: lengths are shares of the shorter side, and displacements keep their size where larger
-    grains would flatten them; read between pixels in full precision; no rounding to bytes.
+    Differs from the paper: lengths are for a side of 32 and grow with the shorter side, and displacements grow as much
+    where larger grains would flatten them; read between pixels in full precision; no rounding to bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
 

@@ -23,7 +23,7 @@ def frosted(numbers: Draws, height: int, width: int) -> Tensor:
     Waves in three directions, 60 degrees apart as in ice and turned at random, are bent by smooth noise; their crests
     are the needles. More noise lets each direction grow here and not there. Lengths grow with the shorter side.
     """
-    scale = min(height, width) / SIDE
+    scale = max(min(height, width) / SIDE, 1.0)
     rows, columns = (spline(side, CELLS / (SIDE * scale)) for side in (height, width))
     bend, growth = separable(numbers.normal(2, 3, rows.shape[1], columns.shape[1]), rows, columns).unbind(1)
     turn = math.pi * (numbers.uniform(1) + torch.arange(3, device=bend.device) / 3)[..., None, None]

@@ -42,13 +42,17 @@ def pixels(x: Tensor) -> Tensor:
 
 
 def stream(corruption: Seeded, x: Tensor) -> Draws:
-    """Random numbers for each image; other corruptions draw others, other severities of the same one draw the same."""
-    return draws(x, (corruption.seed * 2**32 + crc32(type(corruption).__name__.encode())) % 2**62)
+    """Random numbers for each image, other ones for each corruption, severity and seed."""
+    name = f"{type(corruption).__name__} {corruption.severity}"
+    return draws(x, (corruption.seed * 2**32 + crc32(name.encode())) % 2**62)
 
 
 def scale_of(x: Tensor) -> float:
-    """How many times longer lengths are than on images with a side of 32."""
-    return min(x.shape[-2:]) / SIDE
+    """How many times longer lengths are than on images with a shorter side of 32; not shorter on smaller images.
+
+    There, most filters would be narrower than a pixel and do nothing.
+    """
+    return max(min(x.shape[-2:]) / SIDE, 1.0)
 
 
 def finished(changed: Tensor, x: Tensor) -> Tensor:

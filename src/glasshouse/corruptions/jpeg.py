@@ -27,10 +27,11 @@ TIE = 1e-3  # sums of bytes are often halves: they must be rounded alike, howeve
 def jpeg(x: Tensor, quality: int) -> Tensor:
     """``[B, 3, H, W]`` from 0 to 255, after JPEG of that quality with colours at half the resolution."""
     height, width = x.shape[-2:]
-    image = mixed(filled(x.round().clamp(0, 255), 16), TO_YCC).round_()
-    bright = blocky(image[:, :1], table(BRIGHTNESS, quality).to(x))[..., :height, :width]
-    colours = blocky(halved(image[:, 1:]), table(COLOUR, quality).to(x))
-    colours = colours[..., : math.ceil(height / 2), : math.ceil(width / 2)]
+    image = mixed(x.round().clamp(0, 255), TO_YCC).round_()
+    bright = blocky(filled(image[:, :1], 8, 8), table(BRIGHTNESS, quality).to(x))[..., :height, :width]
+    # As libjpeg fills the last blocks: columns before colours are halved, rows after that.
+    small = filled(halved(filled(image[:, 1:], 2, 16)), 8, 8)
+    colours = blocky(small, table(COLOUR, quality).to(x))[..., : math.ceil(height / 2), : math.ceil(width / 2)]
     smooth = F.interpolate(colours, scale_factor=2, mode="bilinear", align_corners=False).round_()
     return mixed(torch.cat([bright, smooth[..., :height, :width]], 1), TO_RGB).round_().clamp_(0, 255)
 
@@ -41,9 +42,10 @@ def mixed(x: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     return torch.stack([r * red + g * green + b * blue for r, g, b in weights], 1)
 
 
-def filled(x: Tensor, step: int) -> Tensor:
-    """Sides up to the next multiple of ``step``; the outermost pixels go on."""
-    rows, columns = (clamped(torch.arange(-(-s // step) * step, device=x.device), s) for s in x.shape[-2:])
+def filled(x: Tensor, down: int, across: int) -> Tensor:
+    """``x`` ``[..., H, W]`` with sides up to multiples of ``down`` and ``across``; the outermost pixels go on."""
+    sides = zip(x.shape[-2:], (down, across), strict=True)
+    rows, columns = (clamped(torch.arange(-(-s // step) * step, device=x.device), s) for s, step in sides)
     return x.index_select(-2, rows).index_select(-1, columns)
 
 

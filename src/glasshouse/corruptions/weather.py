@@ -53,7 +53,7 @@ class Snow:
         height, width = (max(1, round(side / scale)) for side in x.shape[-2:])
         noise = numbers.normal(height, width).to(image).mul_(deviation).add_(mean)
         flakes = flaked(noise, zoom, threshold, x.shape[-2], x.shape[-1])
-        angle = -math.pi / 4 - numbers.uniform() * (math.pi / 2)
+        angle = numbers.uniform() * (math.pi / 2) - 3 * math.pi / 4
         snow = streaked(flakes[:, None], radius * scale, sigma * scale, angle)
         return finished(whitened(image, share) + snow + snow.flip(-1, -2), x)
 

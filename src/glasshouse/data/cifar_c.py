@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..spec import require
 from ..types import Batch, Samples
+from .images import first_line
 
 SEVERITIES = 5
 PICTURE = (32, 32, 3)
@@ -86,8 +87,8 @@ def mapped(path: Path) -> NDArray[Any]:
         raise ValueError(f"there is no file {path}")
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged or no array of numbers: {error}") from None
+    except Exception as error:  # whatever a damaged header leads to
+        raise ValueError(f"{path} is damaged or no array of numbers: {first_line(error)}") from None
     if not isinstance(found, np.ndarray):
         raise ValueError(f"{path} is an archive, not an array")
     return found

@@ -14,7 +14,7 @@ from ..checks import Check, worst
 from ..corruptions.naming import NAMES
 from ..files import write_whole
 from ..metrics import Accuracy
-from ..run import without_nan
+from ..outcome import without_nan
 from ..statistics import Estimate, estimate
 from ..store import keep_values
 from ..titles import title

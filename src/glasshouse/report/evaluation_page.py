@@ -42,7 +42,7 @@ def content(found: Evaluation) -> dict[str, Any]:
         "verdict": verdict(found),
         "tiles": tiles(found),
         "checks": words.sorted_checks(found.checks),
-        "rows": [(title(m), words.cell(found.estimate(m)), found.estimate(m).count) for m in found.metrics],
+        "rows": [(title(m), words.measured(m, found.estimate(m)), found.estimate(m).count) for m in found.metrics],
         "sweep": figures.sweep({"": curves}) if any(len(points) > 2 for points in curves.values()) else None,
         "corruptions": corruption_tables(found),
         "error": error_text(found),
@@ -73,9 +73,10 @@ def verdict(found: Evaluation) -> str:
 
 def lowest(found: Evaluation) -> tuple[Any, float] | None:
     """The attack that leaves least, and what it leaves."""
-    attacked = [m for m in found.metrics if isinstance(m, Accuracy) and m.attack is not None]
-    means = [(m, found.estimate(m).mean) for m in attacked]
-    return min(means, key=lambda pair: (pair[1], -family_of(pair[0].attack)[1]), default=None)
+    attacked = [(m, family_of(m.attack)[1]) for m in found.metrics if isinstance(m, Accuracy) and m.attack is not None]
+    means = [(found.estimate(m).mean, -eps, m) for m, eps in attacked]
+    weakest = min(means, key=lambda told: told[:2], default=None)
+    return None if weakest is None else (weakest[2], weakest[0])
 
 
 def tiles(found: Evaluation) -> list[tuple[str, str, str]]:

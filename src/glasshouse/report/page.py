@@ -19,7 +19,7 @@ from ..explainers import LIME
 from ..files import write_whole
 from ..metrics import MassInside
 from ..modes import device_of, frozen
-from ..run import Outcome, Round
+from ..outcome import Outcome, Round
 from ..spec import pretty
 from ..titles import title
 from ..types import Batch, Progress, silent
@@ -36,7 +36,7 @@ def write_report(outcome: Outcome, progress: Progress = silent) -> dict[str, Any
     page = environment.get_template("page.html").render(
         summary=summary,
         tiles=tiles(outcome),
-        checks=words.checks(outcome),
+        checks=words.sorted_checks(words.checks(outcome)),
         sweep=sweep_figure(outcome),
         differences=differences(outcome),
         found=found_figure(outcome),

@@ -8,10 +8,11 @@ from itertools import pairwise
 
 from ..attacks import FGSM, L2, PGD
 from ..checks import FAIL, OPEN, PASS, WARN, Check
-from ..metrics import Accuracy
-from ..run import Outcome
+from ..metrics import Accuracy, Distortion, Fooled, MassInside, TopKIntersection
+from ..outcome import Outcome
 from ..statistics import Comparison, Estimate
 from ..titles import eps_text
+from ..types import Metric
 
 CLEAN = repr(Accuracy())
 
@@ -29,6 +30,13 @@ def in_steps(change: float) -> str:
 def cell(e: Estimate) -> str:
     """A mean with its interval."""
     return f"{100 * e.mean:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]" if e.count else "–"
+
+
+def measured(metric: Metric, e: Estimate) -> str:
+    """A metric's mean with its interval: shares in per cent, other values as numbers."""
+    if isinstance(metric, Accuracy | MassInside | Distortion | Fooled | TopKIntersection):
+        return cell(e)
+    return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}]" if e.count else "–"
 
 
 def change(c: Comparison) -> str:
@@ -73,26 +81,28 @@ def because(outcome: Outcome, metric: str, controls: dict[str, Comparison]) -> s
     return f"{told}: no significant gain over either, so here the explanations bought nothing that can be shown."
 
 
-def checks(outcome: Outcome) -> list[tuple[str, str, str]]:
-    """Things that cannot be true of an honest measurement: ``(pass | warn | fail, what, how it came out)``."""
-    found = []
+def checks(outcome: Outcome) -> list[Check]:
+    """What cannot be true of an honest measurement, of every model; then the self-checks of the main ones."""
+    found: list[Check] = []
     for name, values in outcome.values.items():
         curves = attack_curves(outcome, name)
         for kind, points in curves.items():
             rising = [(a, b) for a, b in pairwise(points) if b[1] > a[1] + 0.02]
-            verdict = "warn" if rising else "pass"
+            verdict = WARN if rising else PASS
             told = "falls" if not rising else f"rises from {eps_text(rising[0][0][0])} to {eps_text(rising[0][1][0])}"
             if rising or name == "baseline":
-                found.append((verdict, f"{name}: accuracy under {kind} falls with eps", told))
+                found.append(Check(verdict, f"{name}: accuracy under {kind} falls with eps", told))
         for weak, strong in pairs(outcome, name):
             if strong[1] > weak[1] + 0.02:
                 told = f"PGD {percent(strong[1])}, FGSM {percent(weak[1])} at {eps_text(strong[0])}"
-                found.append(("fail", f"{name}: PGD is at least as strong as FGSM (a sign of gradient masking)", told))
+                found.append(Check(FAIL, f"{name}: PGD is at least as strong as FGSM", f"{told}: gradients are masked"))
         if not any(v.isnan().any() for v in values.values()):
             continue
-        found.append(("warn", f"{name}: every sample has a value", "some values are missing"))
-    if not any(status == "fail" for status, _, _ in found):
-        found.append(("pass", "PGD is at least as strong as FGSM at every eps", "for every arm"))
+        found.append(Check(WARN, f"{name}: every sample has a value", "some values are missing"))
+    if not any(check.status == FAIL for check in found):
+        found.append(Check(PASS, "PGD is at least as strong as FGSM at every eps", "for every arm"))
+    for name, own in outcome.checks.items():
+        found += [check._replace(title=f"{name}: {check.title}") for check in own]
     return found
 
 
