@@ -26,7 +26,7 @@ from glasshouse.corruptions.naming import NAMES
 from glasshouse.data import Parquet
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "reference"))
-from corruptions_numpy import corrupted  # type: ignore[import-not-found]  # noqa: E402
+from corruptions_numpy import corrupted  # type: ignore[import-not-found]
 
 SEVERITIES = range(1, 6)
 
@@ -100,8 +100,8 @@ def measure(name: str, x: Tensor, repetitions: int, draws: int, severity: int) -
         "numpy": partial(one_by_one, name, arrays, severity, 0),
     }
     seconds = interleaved(functions, repetitions)
-    rates = [len(x) / statistics.median(seconds[who]) for who in ("ours", "numpy")]
-    return Row(name, *rates, ratio(seconds, "numpy", "ours"), *agreement(name, x, draws))
+    ours, numpys = (len(x) / statistics.median(seconds[who]) for who in ("ours", "numpy"))
+    return Row(name, ours, numpys, ratio(seconds, "numpy", "ours"), *agreement(name, x, draws))
 
 
 def shown(rows: list[Row], title: str) -> Table:

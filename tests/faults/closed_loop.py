@@ -16,6 +16,8 @@ from fault import (
     Fault,
 )
 
+STANDING = "\n            images = standing(model, x, y, self.target)\n            x_adv"
+
 FAULTS = [
     # text and components
     Fault("fields by position", "spec.py", "args=[], keywords=keywords", "keywords=keywords", SPEC),
@@ -139,26 +141,31 @@ FAULTS = [
     Fault(
         "no projection",
         "attacks/pgd.py",
-        "delta = self.ball.project(x_adv.detach() - x + step)",
-        "delta = x_adv.detach() - x + step",
+        "(x + self.ball.project(x_adv - x + step))",
+        "(x_adv + step)",
         CONTRACT,
     ),
     Fault("descends", "attacks/pgd.py", "- x + step)", "- x - step)", CONTRACT),
     Fault(
-        "beyond white", "attacks/pgd.py", "        return (x + delta).clamp(0, 1)", "        return x + delta", CONTRACT
+        "around the last point",
+        "attacks/pgd.py",
+        "(x + self.ball.project(x_adv - x + step))",
+        "(x_adv + self.ball.project(step))",
+        ATTACKS,
     ),
+    Fault("beyond white", "attacks/pgd.py", "x_adv - x + step)).clamp(0, 1)", "x_adv - x + step))", CONTRACT),
     Fault(
         "no graph under no_grad",
         "attacks/pgd.py",
-        "with frozen(model), torch.enable_grad():",
-        "with frozen(model):",
+        f"with frozen(model), torch.enable_grad():{STANDING}",
+        f"with frozen(model):{STANDING}",
         CONTRACT,
     ),
     Fault(
         "attacks as it is",
         "attacks/pgd.py",
-        "with frozen(model), torch.enable_grad():",
-        "with torch.enable_grad():",
+        f"with frozen(model), torch.enable_grad():{STANDING}",
+        f"with torch.enable_grad():{STANDING}",
         CONTRACT,
     ),
     Fault("whole step at once", "attacks/pgd.py", "step = 1.25 if self.random_start else 1.0", "step = 1.0", ATTACKS),
@@ -173,7 +180,13 @@ FAULTS = [
     Fault(
         "not the sign", "attacks/balls.py", "return gradient.sign()", "return gradient / gradient.abs().amax()", ATTACKS
     ),
-    Fault("starts anywhere", "attacks/balls.py", "return self.eps * radius *", "return radius *", ATTACKS),
+    Fault(
+        "starts anywhere",
+        "attacks/balls.py",
+        "return self.eps * radius.to(x.dtype) *",
+        "return radius.to(x.dtype) *",
+        ATTACKS,
+    ),
     Fault(
         "changes leak out",
         "attacks/regions.py",
@@ -181,7 +194,7 @@ FAULTS = [
         "return attacked(self.attack, window, batch)",
         CONTRACT,
     ),
-    Fault("sees everything", "attacks/regions.py", "return self.model(self.clip(x))", "return self.model(x)", ATTACKS),
+    Fault("sees everything", "attacks/standing.py", "return self.model(self.clip(x))", "return self.model(x)", ATTACKS),
     Fault("evidence is spurious", "attacks/regions.py", "return ~batch.mask", "return batch.mask", OBJECTIVES),
     Fault(
         "inside out",
@@ -191,12 +204,12 @@ FAULTS = [
         ATTACKS,
     ),
     # metrics
-    Fault("least probable", "metrics/accuracy.py", "model(x).argmax(1) == y", "model(x).argmin(1) == y", ATTACKS),
+    Fault("least probable", "metrics/verdicts.py", "model(x).argmax(1) == y", "model(x).argmin(1) == y", ATTACKS),
     Fault(
         "attack all",
-        "metrics/accuracy.py",
-        "right[right.clone()] = correct(model, attacked(self.attack, model, standing), standing.y)",
-        "right = correct(model, attacked(self.attack, model, batch), batch.y)",
+        "metrics/verdicts.py",
+        "weaker = (0.0, self.right, self.batch.x)",
+        "weaker = (0.0, torch.ones_like(self.right), self.batch.x)",
         ATTACKS,
     ),
     Fault(
@@ -416,7 +429,11 @@ FAULTS = [
         TRAINING,
     ),
     Fault(
-        "NaN in JSON", "run.py", "return None if isinstance(value, float)", "return 0 if isinstance(value, float)", RUN
+        "NaN in JSON",
+        "outcome.py",
+        "return None if isinstance(value, float)",
+        "return 0 if isinstance(value, float)",
+        RUN,
     ),
     Fault(
         "a region forgets the mask",
@@ -488,8 +505,14 @@ FAULTS = [
     ),
     Fault("NaN logits", "run.py", "if not logits.isfinite().all():", "if False:", RUN),
     Fault("measured again", "run.py", "            if values is None:", "            if True:", RUN),
-    Fault("explains the label", "evaluate.py", "predicted = model(batch.x).argmax(1)", "predicted = batch.y", RUN),
-    Fault("one seed for all", "evaluate.py", "seeded_globally(seed, i)", "seeded_globally(0, i)", RUN),
+    Fault("explains the label", "measure.py", "predicted = model(batch.x).argmax(1)", "predicted = batch.y", RUN),
+    Fault(
+        "one seed for all",
+        "measure.py",
+        "with seeded_globally(seed, 0):\n                    values",
+        "with seeded_globally(0, 0):\n                    values",
+        RUN,
+    ),
     Fault("rounds do not add up", "refine.py", "seen.joined(kept[-1]) if kept else seen", "seen", RUN),
     Fault("never converges", "refine.py", "if kept and joined.new_since(kept[-1]) <= tolerance:", "if False:", RUN),
     Fault("last look lost", "refine.py", "return [*kept, seen]", "return kept", RUN),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fault import CONTRACT, Fault
+from fault import Fault
 
 CORRUPTIONS = "tests/oracles/test_corruptions.py"
 DATA = "tests/stages/test_corrupted_data.py"
@@ -97,7 +97,7 @@ FAULTS = [
     ),
     Fault("affine forwards", "corruptions/elastic.py", "(d * x - b * y) / size", "(a * x + b * y)", CORRUPTIONS),
     Fault("rims inside out", "corruptions/spatter.py", "return wet & ~inner", "return inner", CORRUPTIONS),
-    Fault("the graph stays", "corruptions/images.py", "return x.detach().to(", "return x.to(", CONTRACT),
+    Fault("the graph stays", "corruptions/images.py", "return x.detach().to(", "return x.to(", CORRUPTIONS),
     # names and errors
     Fault("extra is standard", "corruptions/naming.py", "tuple(NAMES)[:15]", "tuple(NAMES)[:16]", CORRUPTIONS),
     Fault(

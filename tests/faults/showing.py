@@ -36,7 +36,7 @@ FAULTS = [
     Fault("counts calls", "explain.py", "seen[0] += len(inputs[0]) if inputs else 0", "seen[0] += 1", EXPLAIN),
     Fault("NaN in a map", "explain.py", "if not attribution.isfinite().all():", "if False:", EXPLAIN),
     Fault("overwrites", "report/explanations.py", "if out.is_dir() and any(out.iterdir()):", "if False:", GALLERY),
-    Fault("labels by number", "cli/explaining.py", "if len(own) == len(called):", "if True:", EXPLAIN),
+    Fault("labels by number", "cli/subjects.py", "if len(own) == len(called):", "if True:", EXPLAIN),
     Fault("index from 0", "cli/explaining.py", "return replace(found, index=seen.index)", "return found", EXPLAIN),
     Fault(
         "photos have a class", "data/photos.py", "torch.full((len(kept),), -1)", "torch.full((len(kept),), 0)", EXPLAIN

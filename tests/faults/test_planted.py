@@ -27,7 +27,10 @@ def test_a_fault_fits_in_exactly_one_place(fault: Fault) -> None:
 def test_there_are_faults_for_every_stage() -> None:
     stages = {fault.file.split("/")[0].removesuffix(".py") for fault in FAULTS}
     expected = {"spec", "modes", "explainers", "attacks", "objectives", "detectors", "statistics", "train", "store"}
-    assert expected | {"run", "refine", "evaluate", "metrics", "registry"} <= stages and len(FAULTS) >= 40
+    assert (
+        expected | {"run", "refine", "measure", "checks", "corruptions", "metrics", "registry"} <= stages
+        and len(FAULTS) >= 40
+    )
 
 
 def test_faults_are_caught_and_their_absence_is_not() -> None:

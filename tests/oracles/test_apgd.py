@@ -118,6 +118,8 @@ def test_a_step_is_halved_by_the_two_rules_of_the_paper() -> None:
     assert torch.equal(after.gradient, torch.where(chosen, top + 1, point))
     assert torch.equal(after.loss, torch.where(expected, best, 0 * one))
     assert torch.equal(after.checked, best) and not after.rises.any()
+    held = checked(climb._replace(broken=~none), 0.75 * 16)
+    assert torch.equal(held.x_adv, point) and torch.equal(held.loss, climb.loss)
 
 
 def paper(attack: APGD, model: nn.Module, x: Tensor, y: Tensor, start: Tensor, target: Tensor | None) -> Tensor:
@@ -341,6 +343,27 @@ def test_looking_less_often_who_still_stands_changes_no_result(
     monkeypatch.setattr(module, "due", how)
     torch.manual_seed(1)
     torch.testing.assert_close(attack(model, x, y), always, atol=1e-9, rtol=0)
+
+
+class Fickle(nn.Module):
+    """Class 1 in its fourth pass only, class 0 in all others, whatever it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        score = x.mean((1, 2, 3)) + (3 if self.passes == 4 else -3)
+        return torch.stack([-score, score], 1)
+
+
+@pytest.mark.parametrize("how", [rarely, lambda step, x: False], ids=["rarely", "never"])
+def test_a_model_that_changes_its_mind_between_looks_was_broken(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "due", how)
+    seen = Recorder(Fickle())
+    x_adv = APGD(steps=9)(seen, torch.full((2, 3, 4, 4), 0.5), torch.tensor([0, 0]))
+    assert torch.equal(x_adv, seen.seen[3])
 
 
 @pytest.mark.parametrize("attack", [APGD(targets=3, loss=DLR()), APGD(restarts=3)], ids=repr)

@@ -263,6 +263,10 @@ def test_each_corruption_and_each_seed_draws_its_own_numbers() -> None:
     assert not torch.equal(SpeckleNoise(seed=1)(x), SpeckleNoise(seed=2)(x))
 
 
+def test_a_corruption_leaves_no_graph() -> None:
+    assert not SpeckleNoise()(photos(1).requires_grad_()).requires_grad
+
+
 def test_what_is_no_colour_image_is_refused() -> None:
     for wrong in (torch.rand(2, 1, 8, 8), torch.rand(3, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)):
         with pytest.raises(ValueError, match=r"\[B, 3, H, W\]"):

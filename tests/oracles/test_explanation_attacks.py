@@ -237,7 +237,18 @@ class Deaf:
         return InputGradient()(model, x, target).detach()
 
 
-@pytest.mark.parametrize(("explainer", "told"), [(ELIME(), "create_graph"), (Deaf(), "Deaf.*no differentiable")])
+@dataclass(frozen=True)
+class Steep:
+    """A map whose derivative is no number."""
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
+        return InputGradient()(model, x, target, create_graph=create_graph) + (0 * x.sum(1)).sqrt()
+
+
+REFUSED = [(ELIME(), "create_graph"), (Deaf(), "Deaf.*no differentiable"), (Steep(), "Steep.*NaN")]
+
+
+@pytest.mark.parametrize(("explainer", "told"), REFUSED)
 @pytest.mark.parametrize("attack", EVERY, ids=repr)
 def test_an_explainer_without_a_derivative_is_refused(attack: Any, explainer: Any, told: str, net: Net) -> None:
     batch = full_batch(2)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,7 +177,8 @@ def test_the_intersection_counts_the_pixels_that_both_maps_point_to() -> None:
 
 def test_map_ssim_does_not_see_how_large_a_map_is() -> None:
     a = torch.randn(3, 16, 16)
-    torch.testing.assert_close(map_ssim(a, -1e-6 * a), torch.ones(3))
+    sizes = torch.tensor([-1e-6, 10.0, 1.0]).view(3, 1, 1)
+    torch.testing.assert_close(map_ssim(a, sizes * a), torch.ones(3))
     assert (map_ssim(a, torch.randn(3, 16, 16)) < 0.5).all()
     assert map_ssim(torch.zeros(1, 16, 16), torch.zeros(1, 16, 16)).item() == 1
 
@@ -206,6 +208,31 @@ def test_lpips_without_its_package_or_its_weights_says_what_to_do(
     torch.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="neither torchvision's AlexNet"):
         feature_network(str(tmp_path / "other.pth"))
+
+
+class Stub(nn.Module):
+    """As much of the package as is called: a network with a random first layer, for images in [-1, 1]."""
+
+    def __init__(self, net: str, pnet_rand: bool, verbose: bool) -> None:
+        super().__init__()
+        assert net == "alex" and pnet_rand and not verbose
+        self.net = nn.Module()
+        self.net.slice1 = nn.Sequential(nn.Conv2d(3, 64, 11))
+
+    def forward(self, a: Tensor, b: Tensor, normalize: bool) -> Tensor:
+        first, second = (self.net.slice1(2 * t - 1 if normalize else t) for t in (a, b))
+        return (first - second).square().mean((1, 2, 3), keepdim=True)
+
+
+def test_lpips_gives_the_package_the_weights_of_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    feature_network.cache_clear()
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Stub))
+    layer = nn.Conv2d(3, 64, 11)
+    torch.save({f"features.0.{k}": v for k, v in layer.state_dict().items()}, tmp_path / "alexnet.pth")
+    a, b = torch.rand(2, 4, 3, 32, 32)
+    values = LPIPS(weights=str(tmp_path / "alexnet.pth")).of(a, b)
+    torch.testing.assert_close(values, (layer(2 * a) - layer(2 * b)).square().mean((1, 2, 3)).detach())
+    feature_network.cache_clear()
 
 
 @pytest.mark.filterwarnings("ignore:.*weight")

@@ -96,6 +96,16 @@ def test_where_looking_is_dear_the_verdict_is_the_same(
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
 
+def test_a_search_borrows_the_model_and_needs_no_gradients_around_it(trained: nn.Module, batch: Batch) -> None:
+    trained.train()
+    with torch.no_grad():
+        found = PGD(ball=Linf(eps=0.1), steps=3).search(trained, batch.x, batch.y)
+    assert not found.requires_grad and all(m.training for m in trained.modules())
+    assert all(p.requires_grad for p in trained.parameters())
+    trained.eval()
+    assert not torch.equal(found, batch.x)
+
+
 def test_broken_images_cost_nothing_more(trained: nn.Module, batch: Batch) -> None:
     def images(search: bool) -> int:
         remembering = Remembering(trained)

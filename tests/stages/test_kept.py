@@ -290,12 +290,12 @@ def test_studies_and_loops_in_memory_select_as_well(samples: Samples, tmp_path: 
         InMemory(nothing, samples, training).train(0, model(), CrossEntropy(), nothing)
 
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "training.md").read_text()
+def page() -> str:
+    return (Path(__file__).parents[2] / "docs" / "training.md").read_text()
 
 
 def test_the_example_of_the_page_runs() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (example,) = re.findall(r"```python\n(.*?)```", page(), re.DOTALL)
     scope: dict[str, Any] = {}
     exec(compile(example, "training.md", "exec"), scope)
     assert not scope["model"].training and scope["training"].average == 0.99
@@ -303,7 +303,7 @@ def test_the_example_of_the_page_runs() -> None:
 
 def test_the_settings_of_the_page_fit_its_recipes() -> None:
     commands = [
-        shlex.split(line) for line in re.findall(r"^glasshouse run (.*)$", PAGE.replace("\\\n", ""), re.MULTILINE)
+        shlex.split(line) for line in re.findall(r"^glasshouse run (.*)$", page().replace("\\\n", ""), re.MULTILINE)
     ]
     recipes = {"demo": demo(), "cifar10": cifar10(Digits(), scale="paper")}
     for name, *settings in commands:

@@ -101,13 +101,19 @@ def lowered(
 
     The descent follows ``slope_of`` the map of the model with softplus for ReLU, whose beta grows from step to step,
     and the logits of the model as it is. The image itself counts, too.
+
+    Raises:
+        ValueError: if the explainer cannot be differentiated.
     """
     best, lowest = images.x, value_of(images.attribution, images.logits)
     path = PGD(attack.ball, attack.steps, attack.step_size)
     x_adv = start
     for step in range(attack.steps):
         beta = attack.beta_start * (attack.beta_end / attack.beta_start) ** (step / max(1, attack.steps - 1))
-        x_adv = path.stepped(images.x, x_adv, -slope(attack, model, images, x_adv, slope_of, beta))
+        gradient = slope(attack, model, images, x_adv, slope_of, beta)
+        if step == 0 and bool(gradient.isnan().all()):
+            raise ValueError(f"the map of {attack.explainer!r} has no derivative at the pixels of these images (NaN)")
+        x_adv = path.stepped(images.x, x_adv, -gradient.nan_to_num(0.0, 0.0, 0.0))
         value = seen(attack, model, images, x_adv, value_of)
         better = value < lowest
         best, lowest = torch.where(per_image(better, x_adv), x_adv, best), torch.where(better, value, lowest)
@@ -115,7 +121,7 @@ def lowered(
 
 
 def slope(attack: MapAttack, model: nn.Module, images: Untouched, x_adv: Tensor, slope_of: Aim, beta: float) -> Tensor:
-    """The gradient to the pixels; 0 where it is not finite.
+    """The gradient to the pixels.
 
     Raises:
         ValueError: if the explainer cannot be differentiated.
@@ -123,7 +129,7 @@ def slope(attack: MapAttack, model: nn.Module, images: Untouched, x_adv: Tensor,
     x_adv = x_adv.detach().requires_grad_()
     attribution = smooth_map(attack.explainer, model, x_adv, images.predicted, beta)
     (gradient,) = torch.autograd.grad(slope_of(attribution, model(x_adv)).sum(), x_adv)
-    return gradient.nan_to_num(0.0, 0.0, 0.0)
+    return gradient
 
 
 def seen(attack: MapAttack, model: nn.Module, images: Untouched, x_adv: Tensor, value_of: Aim) -> Tensor:

@@ -129,7 +129,7 @@ class FAB:
         far = onto_plane(self.ball, x, plane.slope, gap)
         a, b = (self.ball.norm(delta).clamp_min(1e-8) for delta in (near, far))
         alpha = per_image((a / (a + b)).clamp_max(self.alpha_max), x)
-        return ((1 - alpha) * (x_adv + self.eta * near) + alpha * (x + self.eta * far)).clamp(0, 1)
+        return torch.lerp(x_adv + self.eta * near, x + self.eta * far, alpha).clamp(0, 1)
 
     def pulled(self, images: Standing, nearest: Nearest) -> None:
         """The final search, for the images that are broken, but not within the ball."""
