@@ -14,7 +14,7 @@ test: .venv/ready-dev
 	$(BIN)/pytest
 
 bench: .venv/ready-bench
-	for file in $(filter-out benchmarks/timing.py benchmarks/pictures.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
+	for file in $(filter-out benchmarks/timing.py benchmarks/pictures.py benchmarks/networks.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("glasshouse needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

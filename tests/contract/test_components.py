@@ -39,7 +39,7 @@ REQUIRED: dict[str, Any] = {
     "root": "folder",
     "train": "rows.parquet",
 }
-EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}}
+EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}, "StandardEnsemble": {"budget": 0.02}}
 
 # What an explainer cannot do, by the name of its class.
 UNTRAINABLE = {"Captum", "ELIME", "EvolvedFront"}  # says so with a ValueError about create_graph

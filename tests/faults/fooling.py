@@ -61,7 +61,7 @@ FAULTS = [
         "aim(attribution, logits), 0 * back)",
         FOOLED,
     ),
-    Fault("uphill", "attacks/explanations.py", "x_adv, -slope(", "x_adv, slope(", FOOLED),
+    Fault("uphill", "attacks/explanations.py", "x_adv, -gradient.nan", "x_adv, gradient.nan", FOOLED),
     Fault(
         "last counts, not best",
         "attacks/explanations.py",
@@ -102,6 +102,7 @@ FAULTS = [
         FOOLED,
     ),
     Fault("map does not count", "attacks/keeping.py", "0.0, changed) - wrong", "0.0, 0.0) - wrong", FOOLED),
+    Fault("a slope of NaN is taken", "attacks/explanations.py", "if step == 0 and", "if False and", FOOLED),
     # what is seen of it
     Fault(
         "perturbed image below",

@@ -18,6 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import closed_loop
+import corrupting
+import ensembles
+import evaluating
+import fooling
+import hardening
 import maps
 import relevance
 import showing
@@ -28,7 +33,11 @@ from fault import Fault
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src") / "glasshouse"
 
-FAULTS = [f for part in (closed_loop, surrogates, maps, relevance, showing, studies) for f in part.FAULTS]
+PARTS = (
+    *(closed_loop, surrogates, maps, relevance, showing, studies),
+    *(evaluating, ensembles, corrupting, fooling, hardening),
+)
+FAULTS = [f for part in PARTS for f in part.FAULTS]
 
 
 @contextmanager

@@ -346,7 +346,7 @@ def test_looking_less_often_who_still_stands_changes_no_result(
 
 
 class Fickle(nn.Module):
-    """Class 1 in its fourth pass only, class 0 in all others, whatever it is shown."""
+    """Class 1 in its passes 4 and 7, class 0 in all others, whatever it is shown; the way up turns each time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -354,7 +354,7 @@ class Fickle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.passes += 1
-        score = x.mean((1, 2, 3)) + (3 if self.passes == 4 else -3)
+        score = x.mean((1, 2, 3)) * (-1) ** self.passes + {4: 3, 7: 9}.get(self.passes, -3)
         return torch.stack([-score, score], 1)
 
 

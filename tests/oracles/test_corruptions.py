@@ -16,13 +16,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from glasshouse import corruptions
-from glasshouse.corruptions import GaussianNoise, GlassBlur, ImpulseNoise, ShotNoise, SpeckleNoise, corruptions_named
+from glasshouse.corruptions import (
+    GaussianNoise,
+    GlassBlur,
+    ImpulseNoise,
+    Saturate,
+    ShotNoise,
+    SpeckleNoise,
+    corruptions_named,
+)
 from glasshouse.corruptions.blur import disk_filtered
 from glasshouse.corruptions.errors import corruption_error
 from glasshouse.corruptions.filters import clamped, doubled, mirrored, smooth
 from glasshouse.corruptions.images import stream
 from glasshouse.corruptions.naming import NAMES, STANDARD
-from glasshouse.corruptions.noise import alias_tables, normals, photons, uniforms
+from glasshouse.corruptions.noise import alias_tables, few, normals, photons, uniforms
 from glasshouse.corruptions.plasma import plasma
 from glasshouse.corruptions.streaks import streaked
 from glasshouse.draws import draws
@@ -148,6 +156,19 @@ def test_photons_are_poisson_at_any_level(level: float) -> None:
         expected = np.append(chance[kept], 1 - chance[kept].sum()) * count.size
         found = np.append(seen[kept], count.size - seen[kept].sum())
         assert stats.chisquare(found[expected > 1], expected[expected > 1] * found.sum() / expected.sum()).pvalue > 1e-3
+
+
+def test_a_few_photons_are_poisson() -> None:
+    count = few(torch.full((40, 3000), 1.9), draws(flat(0.5), 0)).flatten().numpy()
+    chance = stats.poisson.pmf(np.arange(8), 1.9)
+    np.testing.assert_allclose(np.bincount(count.astype(int), minlength=8)[:8] / count.size, chance, atol=0.006)
+
+
+def test_grey_is_saturated_to_red_as_scikit_image_has_it() -> None:
+    red, green, blue = Saturate(severity=5)(flat(0.5))[:, :, 1:].unbind(1)
+    torch.testing.assert_close(red, torch.full_like(red, 0.5))
+    torch.testing.assert_close(green, torch.full_like(red, 0.4))
+    assert torch.equal(blue, green)
 
 
 def test_who_is_between_two_greys_changes_nothing_for_the_others() -> None:

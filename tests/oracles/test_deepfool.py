@@ -16,6 +16,7 @@ from glasshouse.attacks import L2, DeepFool, Linf
 from glasshouse.attacks.boundary import moved, nearest_plane, rivals, shrunk
 from glasshouse.attacks.boxed import onto_plane
 from glasshouse.attacks.standing import standing
+from glasshouse.draws import draws
 from nets import SIDE, Linear, steep_net
 
 FREE = [L2(eps=math.inf), Linf(eps=math.inf)]
@@ -104,6 +105,27 @@ def test_images_leave_where_they_are_broken_and_do_not_see_each_other() -> None:
     handle.remove()
     torch.testing.assert_close(alone, together, atol=2e-4, rtol=0)
     assert abs(sum(sizes) - one_by_one) <= 2 and sizes[1] == 6 and min(sizes[:-5]) < 6
+
+
+def rarely(step: int, x: Tensor) -> bool:
+    """When a GPU looks who still stands, sooner."""
+    return step & (step - 1) == 0 and step != 1
+
+
+def test_an_image_stops_where_it_is_broken_also_while_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (x, y) = digit_net(), digits(6)
+    found = DeepFool(refine=0)(model, x, y)
+    monkeypatch.setattr("glasshouse.attacks.deepfool.due", rarely)
+    torch.testing.assert_close(DeepFool(refine=0)(model, x, y), found, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [L2, Linf])
+def test_a_ball_without_a_limit_holds_everything_and_has_no_random_points(kind: Any) -> None:
+    delta = torch.randn(3, 3, 4, 4)
+    assert torch.equal(kind(math.inf).project(delta), delta)
+    assert torch.equal(kind(math.inf).project(torch.zeros_like(delta)), torch.zeros_like(delta))
+    with pytest.raises(ValueError, match="eps is finite"):
+        kind(math.inf).sample(delta, draws(delta))
 
 
 def test_what_is_wrong_already_comes_back_as_it_is() -> None:

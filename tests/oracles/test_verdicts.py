@@ -171,9 +171,9 @@ def test_losses_of_attacks_by_hand() -> None:
     torch.testing.assert_close(CE()(logits, y, target), logits.log_softmax(1)[[0, 1], target])
     few = logits[:, :2]
     torch.testing.assert_close(DLR()(few, torch.tensor([0, 1])), torch.tensor([-2.0, -5.0]))
-    torch.testing.assert_close(
-        DLR()(logits[:, :3], torch.tensor([0, 1]), torch.tensor([1, 0])), torch.tensor([-1.0, -1])
-    )
+    three = DLR()(logits[:, :3], torch.tensor([0, 1]), torch.tensor([1, 0]))
+    torch.testing.assert_close(three, torch.tensor([-2.0, -5.0]))
+    torch.testing.assert_close(DLR()(logits[:, :3], torch.tensor([0, 1])), torch.tensor([-0.5 / 2, -4.0 / 5]))
 
 
 def test_momentum_goes_on_where_the_gradient_turns(linear: object) -> None:

@@ -22,7 +22,7 @@ def test_the_readme_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = blocks(ROOT / "README.md", "python")
     scope: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), scope)
-    assert "Accuracy(attack=None)" in capsys.readouterr().out
+    assert "Estimate(mean=" in capsys.readouterr().out
     assert tuple(scope["attribution"].shape) == (16, 32, 32)  # type: ignore[attr-defined]
 
 
@@ -30,8 +30,8 @@ def test_the_component_of_the_docs_can_be_imported_and_used_in_a_recipe(tmp_path
     (example,) = blocks(ROOT / "docs" / "components.md", "python")
     file = tmp_path / "mine.py"
     file.write_text(example)
-    metrics = parse("(Accuracy(), Margin(scale=0.1))", names(file))
-    assert repr(metrics[1]) == "Margin(scale=0.1)"
+    metrics = parse("(Accuracy(), Lead(scale=0.1))", names(file))
+    assert repr(metrics[1]) == "Lead(scale=0.1)"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

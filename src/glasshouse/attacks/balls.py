@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -13,7 +14,12 @@ from ..spec import require
 
 @dataclass(frozen=True)
 class Linf:
-    """No pixel changes by more than ``eps`` (pixel scale [0, 1])."""
+    """No pixel changes by more than ``eps`` (pixel scale [0, 1]); ``eps=inf`` is no limit, for attacks that look for
+    the smallest change.
+
+    Raises:
+        ValueError: if a random point is wanted and there is no limit.
+    """
 
     eps: float = 8 / 255
 
@@ -27,6 +33,7 @@ class Linf:
         return gradient.sign()
 
     def sample(self, x: Tensor, draws: Draws) -> Tensor:
+        require(self, isfinite(self.eps), "eps is finite where an attack begins at a random point")
         return (draws.uniform(*x.shape[1:]).to(x.dtype) * 2 - 1) * self.eps
 
     def norm(self, delta: Tensor) -> Tensor:
@@ -35,7 +42,12 @@ class Linf:
 
 @dataclass(frozen=True)
 class L2:
-    """The Euclidean norm of the change stays within ``eps``."""
+    """The Euclidean norm of the change stays within ``eps``; ``eps=inf`` is no limit, for attacks that look for the
+    smallest change.
+
+    Raises:
+        ValueError: if a random point is wanted and there is no limit.
+    """
 
     eps: float = 0.5
 
@@ -52,6 +64,7 @@ class L2:
         return scaled / self._norms(scaled)
 
     def sample(self, x: Tensor, draws: Draws) -> Tensor:
+        require(self, isfinite(self.eps), "eps is finite where an attack begins at a random point")
         radius = draws.uniform(*[1] * (x.ndim - 1)) ** (1 / x[0].numel())
         return self.eps * radius.to(x.dtype) * self.ascent(draws.normal(*x.shape[1:]).to(x.dtype))
 

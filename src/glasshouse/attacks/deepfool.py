@@ -72,8 +72,8 @@ class DeepFool:
             x_adv = (images.x + (1 + self.overshoot) * sums).clamp(0, 1)
             plane = nearest_plane(images.model, x_adv, images.y, others[images.place], self.ball)
             left = ~images.reached(plane.logits)
-            step_there = step_to(self.ball, plane, HASTE * self.ball.norm(sums))
-            sums = torch.where(per_image(left, sums), sums + step_there, sums)
+            there = step_to(self.ball, plane, HASTE * self.ball.norm(sums))
+            sums = torch.where(per_image(left, sums), sums + there, sums)
             if due(step, sums) and not left.all():
                 reach[images.place] = (1 + self.overshoot) * sums
                 images, sums = images.of(left), sums[left]

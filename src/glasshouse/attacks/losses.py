@@ -47,14 +47,14 @@ class DLR:
     the third and fourth. It does not change when all logits are scaled.
 
     Shape: logits ``[B, K]``, y ``[B]``, target ``[B]`` or None -> ``[B]``.
-    Differs from the paper: with fewer classes than the gap needs it ends at the last one, and with two classes, whose
-    ratio would be constant, it is the margin alone.
+    Differs from the paper: with two classes, and with three where there is a target, the ratio could be constant, and
+    it is the margin alone.
     """
 
     def __call__(self, logits: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
         margin = best_other(logits, y) - at(logits, y) if target is None else at(logits, target) - at(logits, y)
         classes = logits.shape[1]
-        if classes == 2:
+        if classes == 2 or (classes == 3 and target is not None):
             return margin
         top = logits.topk(min(classes, 3 if target is None else 4), dim=1).values
         return margin / (top[:, 0] - top[:, 2:].mean(1)).clamp_min(1e-12)

@@ -83,11 +83,11 @@ class Square:
         flat = isinstance(self.ball, Linf)
         if query == 0:
             return striped(x, eps, draws) if flat else tiled(x, eps, draws)
-        share = share_at(query, self.queries, self.share)
+        share = share_at(query - 1, self.queries, self.share)  # the start is none of the windows
         return painted(x, x_adv, eps, share, draws) if flat else shifted(x, x_adv, eps, share, draws)
 
 
 def share_at(query: int, queries: int, share: float) -> float:
-    """The share of the image that a window covers at a query."""
+    """The share of the image that a window covers, after so many of all queries."""
     now = query * 10_000 // queries
     return share / 2 ** sum(now > fall for fall in FALLS)
