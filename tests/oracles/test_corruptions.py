@@ -30,7 +30,8 @@ from glasshouse.corruptions.errors import corruption_error
 from glasshouse.corruptions.filters import clamped, doubled, mirrored, smooth
 from glasshouse.corruptions.images import stream
 from glasshouse.corruptions.naming import NAMES, STANDARD
-from glasshouse.corruptions.noise import alias_tables, few, normals, photons, uniforms
+from glasshouse.corruptions.noise import alias_tables, few, photons
+from glasshouse.corruptions.numbers import normals, uniforms
 from glasshouse.corruptions.plasma import plasma
 from glasshouse.corruptions.streaks import streaked
 from glasshouse.draws import draws
@@ -48,13 +49,14 @@ class Replayed:
         self.draws = stream(corruption, x[None])
 
     def uniform(self, low: float, high: float, size: Sequence[int] = ()) -> np.ndarray:
-        return low + (high - low) * self.draws.uniform(*size)[0].double().numpy()
+        number = uniforms(self.draws, *size) if size else self.draws.uniform()
+        return low + (high - low) * number[0].double().numpy()
 
     def normal(self, mean: float, deviation: float, size: Sequence[int]) -> np.ndarray:
-        return mean + deviation * self.draws.normal(*size)[0].double().numpy()
+        return mean + deviation * normals(self.draws, *size)[0].double().numpy()
 
     def integers(self, low: int, high: int, size: Sequence[int]) -> np.ndarray:
-        return self.draws.integers(low, high, *size)[0].numpy()
+        return np.floor(self.uniform(low, high, size)).astype(int)
 
 
 def photos(count: int, height: int = 32, width: int = 32) -> Tensor:

@@ -9,7 +9,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glasshouse.attacks import CE, DLR, FGSM, L2, PGD, Label, Limited, Linf, Margin, OutsideMask, Ranked
+from glasshouse.attacks import (
+    APGD,
+    CE,
+    DLR,
+    FAB,
+    FGSM,
+    L2,
+    PGD,
+    DeepFool,
+    Label,
+    Limited,
+    Linf,
+    Margin,
+    OutsideMask,
+    Ranked,
+)
 from glasshouse.attacks.regions import attacked, searched
 from glasshouse.attacks.standing import Window, due, standing
 from glasshouse.data import Digits
@@ -104,6 +119,16 @@ def test_a_search_borrows_the_model_and_needs_no_gradients_around_it(trained: nn
     assert all(p.requires_grad for p in trained.parameters())
     trained.eval()
     assert not torch.equal(found, batch.x)
+
+
+@pytest.mark.parametrize("attack", [PGD(), FGSM(), APGD(), DeepFool(), FAB()], ids=lambda a: type(a).__name__)
+def test_a_model_without_a_way_back_to_its_pixels_is_named(attack: Attack, trained: nn.Module, batch: Batch) -> None:
+    class Cut(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return trained(x.detach())
+
+    with pytest.raises(ValueError, match="no gradient reaches the pixels"):
+        attack(Cut(), batch.x[:4], batch.y[:4])
 
 
 def test_broken_images_cost_nothing_more(trained: nn.Module, batch: Batch) -> None:

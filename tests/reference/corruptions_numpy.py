@@ -188,8 +188,8 @@ def frost(image: Array, settings: tuple[float, float], random: Any) -> Array:
         phase = (x * math.cos(turn) + y * math.sin(turn)) * (math.pi / 6) + 1.2 * bend
         needles = (1 - np.abs(np.sin(phase))) ** 3
         ice = np.maximum(ice, 0.25 + (needles + 0.3) * np.maximum(0.3 + 0.45 * growth, 0))
-    tinted = np.minimum(ice, 1)[..., None] ** (1 / np.array([0.86, 0.94, 1]))
-    return own * image + ice_weight * tinted
+    ice, tint = np.minimum(ice, 1)[..., None], np.array([0.86, 0.94, 1])
+    return own * image + ice_weight * ice * (tint + (1 - tint) * ice)
 
 
 def plasma(side: int, decay: float, random: Any) -> Array:
@@ -199,16 +199,12 @@ def plasma(side: int, decay: float, random: Any) -> Array:
         half = step // 2
         corner = height[::step, ::step]
 
-        def random_mean(total: Array, wobble: float = wobble) -> Array:
-            return total / 4 + wobble * random.uniform(-wobble, wobble, total.shape)
-
+        wide = wobble * random.uniform(-wobble, wobble, (3, side // step, side // step))
         total = corner + np.roll(corner, -1, 0)
-        middle = random_mean(total + np.roll(total, -1, 1))
+        middle = (total + np.roll(total, -1, 1)) / 4 + wide[0]
         height[half::step, half::step] = middle
-        above = corner + np.roll(corner, -1, 1) + middle + np.roll(middle, 1, 0)
-        height[::step, half::step] = random_mean(above)
-        beside = corner + np.roll(corner, -1, 0) + middle + np.roll(middle, 1, 1)
-        height[half::step, ::step] = random_mean(beside)
+        height[::step, half::step] = (corner + np.roll(corner, -1, 1) + middle + np.roll(middle, 1, 0)) / 4 + wide[1]
+        height[half::step, ::step] = (total + middle + np.roll(middle, 1, 1)) / 4 + wide[2]
         step, wobble = half, wobble / decay
     height -= height.min()
     return height / height.max()
@@ -262,10 +258,8 @@ def elastic_transform(image: Array, settings: tuple[float, float, float], random
     back = np.linalg.solve(forth[:2].T, (np.stack([x.ravel(), y.ravel()]) - forth[2][:, None]))
     image = sampled(image, back[1].reshape(height, width), back[0].reshape(height, width), "mirror")
     if displacement:
-        right, down = (
-            displacement * scale * grains(random.uniform(-1, 1, (height, width)), sigma, scale, "reflect", 3)
-            for _ in range(2)
-        )
+        noise = random.uniform(-1, 1, (2, height, width))
+        right, down = (displacement * scale * grains(n, sigma, scale, "reflect", 3) for n in noise)
         image = sampled(image, y + down, x + right, "reflect")
     return image
 

@@ -144,6 +144,19 @@ def test_the_value_is_the_mean_over_the_validation_samples_in_evaluation_mode(sa
     assert value == float(measure(net, VALIDATION, (metric,), seed=3)[repr(metric)].double().mean())
 
 
+def test_every_epoch_is_measured_with_the_same_random_numbers(samples: Samples, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Drawn:
+        def __call__(self, net: nn.Module, batch: Batch) -> Tensor:
+            return torch.rand(()).expand(len(batch.x))
+
+    torch.manual_seed(8)
+    before = torch.get_rng_state()
+    staged(tmp_path, samples, replace(CALM, best=Drawn()))
+    assert len(set(values_in(tmp_path).values())) == 1
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_to_select_changes_nothing_about_the_steps(samples: Samples) -> None:
     raw: list[list[dict[str, bytes]]] = []
     for best in (None, Accuracy(attack=PGD(steps=2))):

@@ -14,7 +14,7 @@ from ..types import AttackLoss, Ball
 from .balls import Linf
 from .losses import CE, Ranked
 from .pgd import per_image
-from .standing import Standing, due, standing
+from .standing import Standing, due, standing, uphill
 
 FRESH = 0.75  # share of a move that is the new step; the rest repeats the move before
 
@@ -154,7 +154,7 @@ class APGD:
         x_adv = x_adv.detach().requires_grad_()
         logits = images.model(x_adv)
         loss = self.loss(logits, images.y, images.target)
-        (gradient,) = torch.autograd.grad(loss.sum(), x_adv)
+        gradient = uphill(loss, x_adv)
         return logits.detach(), loss.detach(), gradient.nan_to_num(0.0)  # no direction rather than a lost image
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..types import Ball
 from .losses import Margin, at
 from .pgd import per_image
-from .standing import Standing
+from .standing import Standing, uphill
 
 
 class Plane(NamedTuple):
@@ -44,12 +44,12 @@ def nearest_plane(model: nn.Module, x_adv: Tensor, y: Tensor, others: Tensor, ba
     gaps = at(logits, y)[:, None] - logits.gather(1, others)
     gap, slope, distance = gaps[:, 0].detach(), torch.zeros_like(x_adv), torch.full_like(gaps[:, 0], torch.inf)
     for i, this in enumerate(gaps.unbind(1), start=1):
-        (uphill,) = torch.autograd.grad(-this.sum(), x_adv, retain_graph=i < gaps.shape[1])
+        rise = uphill(-this, x_adv, again=i < gaps.shape[1])
         this = this.detach()
-        away = distance_to(ball, this, uphill)
+        away = distance_to(ball, this, rise)
         nearer = away < distance
         gap, distance = torch.where(nearer, this, gap), torch.where(nearer, away, distance)
-        slope = torch.where(per_image(nearer, slope), uphill, slope)
+        slope = torch.where(per_image(nearer, slope), rise, slope)
     return Plane(logits.detach(), gap, slope.detach(), distance)
 
 

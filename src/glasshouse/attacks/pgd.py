@@ -12,7 +12,7 @@ from ..spec import require
 from ..types import AttackLoss, Ball, Target
 from .balls import Linf
 from .losses import CE
-from .standing import Standing, due, standing
+from .standing import Standing, due, standing, uphill
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ class PGD:
         """Logits, and the gradient of the loss with respect to the pixels."""
         x_adv = x_adv.detach().requires_grad_()
         logits = images.model(x_adv)
-        (gradient,) = torch.autograd.grad(self.loss(logits, images.y, images.target).sum(), x_adv)
-        return logits.detach(), gradient
+        return logits.detach(), uphill(self.loss(logits, images.y, images.target), x_adv)
 
     def stepped(self, x: Tensor, x_adv: Tensor, direction: Tensor) -> Tensor:
         """One step, back in the ball around ``x`` and in the pixel range."""

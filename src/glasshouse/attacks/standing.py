@@ -63,6 +63,18 @@ def standing(model: nn.Module, x: Tensor, y: Tensor, target: Target | None = Non
     return Standing(model, x, y, aim, torch.arange(len(x), device=x.device), draws(x))
 
 
+def uphill(heights: Tensor, x_adv: Tensor, *, again: bool = False) -> Tensor:
+    """The gradient of each image's height ``[B]`` with respect to its pixels; ``again`` keeps the graph for another.
+
+    Raises:
+        ValueError: if the model cut the way back to the pixels.
+    """
+    found = torch.autograd.grad(heights.sum(), x_adv, retain_graph=again, allow_unused=True) if heights.grad_fn else ()
+    if not found or found[0] is None:
+        raise ValueError("no gradient reaches the pixels of this model; attack it without any, as Square does")
+    return found[0]
+
+
 def due(step: int, x: Tensor) -> bool:
     """Whether to look who still stands: always on a CPU; elsewhere, where it makes the host wait, ever less often."""
     return x.device.type == "cpu" or step < 4 or step & (step - 1) == 0

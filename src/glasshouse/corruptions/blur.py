@@ -125,6 +125,8 @@ def disk_filtered(x: Tensor, radius: float) -> Tensor:
     Rows of the disk that are equally wide go together: each width is one filter across and one down.
     """
     reach = math.floor(radius)
+    if reach == 0:
+        return x
     down = torch.arange(-reach, reach + 1)
     inside = (down[:, None].square() + down.square()) <= radius**2
     total = torch.zeros_like(x)

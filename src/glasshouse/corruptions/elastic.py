@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .filters import doubled, smooth
 from .images import SIDE, check_severity, finished, pixels, scale_of, stream
+from .numbers import uniforms
 
 # displacement, sigma of its grains, jitter of the three corners, each as a share of a side of 32
 ELASTIC = ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03))
@@ -37,10 +38,10 @@ class ElasticTransform:
         image, scale = pixels(x), scale_of(x)
         numbers = stream(self, image)
         displacement, sigma, jitter = (SIDE * share for share in ELASTIC[self.severity - 1])
-        shift = jitter * scale * (2 * numbers.uniform(3, 2).to(image) - 1)
+        shift = jitter * scale * (2 * uniforms(numbers, 3, 2).to(image) - 1)
         bent = read_mirrored(image, *affine(shift, *x.shape[-2:]))
         if displacement:
-            noise = 2 * numbers.uniform(2, *x.shape[-2:]).to(image) - 1
+            noise = 2 * uniforms(numbers, 2, *x.shape[-2:]).to(image) - 1
             right, down = (displacement * scale * smooth(noise, sigma, scale, doubled, 3.0)).unbind(1)
             bent = read_doubled(bent, right + across(image), down + along(image))
         return finished(bent, x)

@@ -83,6 +83,8 @@ def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 def filtered(x: Tensor, weights: Tensor, border: Border) -> Tensor:
     """``x`` ``[..., H, W]`` through the same filter along both axes."""
+    if len(weights) == 1:
+        return x
     rows, columns = (filtering(weights, side, border) for side in x.shape[-2:])
     return separable(x, rows, columns)
 
@@ -98,5 +100,11 @@ def smooth(noise: Tensor, sigma: float, scale: float, border: Border, truncate: 
 
 def padded(x: Tensor, reach: int, border: Border) -> Tensor:
     """``[..., H, W]`` with ``reach`` more pixels on each side."""
-    rows, columns = (border(torch.arange(-reach, side + reach, device=x.device), side) for side in x.shape[-2:])
-    return x.index_select(-2, rows).index_select(-1, columns)
+    for axis in (-2, -1):
+        side = x.shape[axis]
+        before, after = (
+            x.index_select(axis, border(torch.arange(first, first + reach, device=x.device), side))
+            for first in (-reach, side)
+        )
+        x = torch.cat([before, x, after], axis)
+    return x

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..draws import Draws
 from .filters import clamped, filtered, gaussian_weights
 from .images import check_severity, finished, pixels, scale_of, stream
+from .numbers import uniforms
 
 GLASS = ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))  # sigma, how far away, rounds
 
@@ -56,10 +57,13 @@ def shuffled(x: Tensor, distance: int, numbers: Draws) -> Tensor:
     rows, columns = height - 2 * distance, width - 2 * distance
     if min(rows, columns) < 1:
         return x
-    down, right = numbers.integers(-distance, distance, 2, rows, columns).unbind(1)
+    number = uniforms(numbers, 2, rows, columns)
+    down, right = number.mul_(2 * distance).floor_().sub_(distance).long().unbind(1)
     source = torch.arange(height * width, device=x.device).view(height, width).repeat(len(x), 1, 1)
     source[:, distance + 1 : height - distance + 1, distance + 1 : width - distance + 1] += down * width + right
-    return x.flatten(2).gather(2, origin(source.flatten(1))[:, None].expand(-1, x.shape[1], -1)).view_as(x)
+    # One pixel up and left at most: none of them has changed before it is looked at.
+    found = source.flatten(1) if distance == 1 else origin(source.flatten(1))
+    return x.flatten(2).gather(2, found[:, None].expand(-1, x.shape[1], -1)).view_as(x)
 
 
 def origin(source: Tensor) -> Tensor:

@@ -57,4 +57,4 @@ def scale_of(x: Tensor) -> float:
 
 def finished(changed: Tensor, x: Tensor) -> Tensor:
     """Back in the range and the type of ``x``."""
-    return changed.clamp(0, 1).to(x.dtype)
+    return changed.clamp(0, 1).to(x.dtype).contiguous()

@@ -38,8 +38,12 @@ def jpeg(x: Tensor, quality: int) -> Tensor:
 
 def mixed(x: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     """The three colours ``[B, 3, H, W]`` mixed anew."""
-    red, green, blue = x.unbind(1)
-    return torch.stack([r * red + g * green + b * blue for r, g, b in weights], 1)
+    out = torch.empty_like(x)
+    for i, (first, *others) in enumerate(weights):
+        torch.mul(x[:, 0], first, out=out[:, i])
+        for j, weight in enumerate(others, 1):
+            out[:, i].add_(x[:, j], alpha=weight)
+    return out
 
 
 def filled(x: Tensor, down: int, across: int) -> Tensor:
@@ -51,9 +55,8 @@ def filled(x: Tensor, down: int, across: int) -> Tensor:
 
 def halved(x: Tensor) -> Tensor:
     """The mean of each four pixels, halves down and up in turn as libjpeg rounds them."""
-    total = 4 * F.avg_pool2d(x, 2)
-    bias = torch.arange(total.shape[-1], device=x.device).remainder(2).add(1).to(x)
-    return ((total.round_() + bias) / 4).floor_()
+    bias = torch.arange(x.shape[-1] // 2, device=x.device).remainder(2).add(1).to(x)
+    return F.avg_pool2d(x, 2).add_(bias / 4).floor_()
 
 
 def blocky(x: Tensor, steps: Tensor) -> Tensor:
@@ -65,16 +68,16 @@ def blocky(x: Tensor, steps: Tensor) -> Tensor:
     cosine = cosines().to(x)
     centre = 128.0 if channels == 1 else 0.0
     blocks = (x - centre).view(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(-1, 64)
-    coefficient = blocks @ cosine.T / steps
+    coefficient = blocks @ (cosine.T / steps)
     rounded = nearest(coefficient.abs()).copysign_(coefficient)
-    back = (rounded * steps) @ cosine
+    back = rounded @ (steps[:, None] * cosine)
     image = back.view(count, channels, height // 8, width // 8, 8, 8).transpose(3, 4).reshape(x.shape)
     return nearest(image).add_(centre).clamp_(centre - 128, centre + 127)
 
 
 def nearest(x: Tensor) -> Tensor:
-    """The nearest whole number, halves up."""
-    return (x + (0.5 + TIE)).floor_()
+    """The nearest whole number in place, halves up."""
+    return x.add_(0.5 + TIE).floor_()
 
 
 def cosines() -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..draws import Draws
+from .numbers import uniforms
 
 FIRST = 100.0  # the authors' wobble; it is applied twice, so that it decays with the square
 
@@ -24,11 +25,12 @@ def plasma(numbers: Draws, side: int, decay: float) -> Tensor:
     while step > 1:
         half, count = step // 2, side // step
         corner = height[:, ::step, ::step]
-        wide = wobble * wobble * (2 * numbers.uniform(3, count, count) - 1)
-        middle = (corner + corner.roll(-1, 1) + corner.roll(-1, 2) + corner.roll((-1, -1), (1, 2))) / 4 + wide[:, 0]
+        wide = uniforms(numbers, 3, count, count).sub_(0.5).mul_(2 * wobble * wobble)
+        below, after = corner + corner.roll(-1, 1), corner + corner.roll(-1, 2)
+        middle = (below + below.roll(-1, 2)) / 4 + wide[:, 0]
         height[:, half::step, half::step] = middle
-        height[:, ::step, half::step] = (corner + corner.roll(-1, 2) + middle + middle.roll(1, 1)) / 4 + wide[:, 1]
-        height[:, half::step, ::step] = (corner + corner.roll(-1, 1) + middle + middle.roll(1, 2)) / 4 + wide[:, 2]
+        height[:, ::step, half::step] = (after + middle + middle.roll(1, 1)) / 4 + wide[:, 1]
+        height[:, half::step, ::step] = (below + middle + middle.roll(1, 2)) / 4 + wide[:, 2]
         step, wobble = half, wobble / decay
-    low = height.amin((1, 2), keepdim=True)
-    return (height - low) / (height.amax((1, 2), keepdim=True) - low).clamp(min=1e-12)
+    low, high = (end[:, None, None] for end in height.flatten(1).aminmax(dim=1))
+    return (height - low).div_((high - low).clamp_(min=1e-12))

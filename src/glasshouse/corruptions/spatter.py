@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .filters import clamped, filtered, gaussian_weights, mirrored, padded, smooth
 from .images import check_severity, finished, pixels, scale_of, stream
+from .numbers import normals
 
 # mean and standard deviation of the noise, sigma of its grains, threshold, strength of water or sigma of mud, mud
 SPATTER = (
@@ -47,7 +48,7 @@ class Spatter:
         image, scale = pixels(x), scale_of(x)
         mean, deviation, sigma, threshold, strength, mud = SPATTER[self.severity - 1]
         # What is near a threshold must fall on the same side in any batch and on any device, hence float64.
-        noise = stream(self, image).normal(*x.shape[-2:]).double()
+        noise = normals(stream(self, image), *x.shape[-2:]).double()
         depth = mean + deviation * smooth(noise, sigma, scale, clamped)
         if mud:
             cover = muddy(depth > threshold, strength * scale).to(image)[:, None]
@@ -87,17 +88,18 @@ def rims(wet: Tensor) -> Tensor:
 
 def distance_to(marked: Tensor, furthest: int) -> Tensor:
     """Distance of each pixel ``[B, H, W]`` to the nearest marked one, or something above ``furthest``; float64."""
-    far = float((furthest + 1) ** 2)
-    squared = torch.where(marked, 0.0, far).double()
+    squared = torch.where(marked, 0, (furthest + 1) ** 2).to(torch.int32)
     for axis in (1, 2):
-        nearest = squared.clone()
+        # A step further off adds 1, 3, 5, ... to the square of the distance.
         for step in range(1, min(furthest + 1, squared.shape[axis])):
-            count = squared.shape[axis] - step
-            for to, source in ((0, step), (step, 0)):
-                moved = squared.narrow(axis, source, count) + step * step
-                nearest.narrow(axis, to, count).clamp_(max=moved)
-        squared = nearest
-    return squared.sqrt()
+            before, after = (
+                squared.narrow(axis, 0, squared.shape[axis] - 1),
+                squared.narrow(axis, 1, squared.shape[axis] - 1),
+            )
+            further = squared + (2 * step - 1)
+            torch.minimum(before, further.narrow(axis, 1, before.shape[axis]), out=before)
+            torch.minimum(after, further.narrow(axis, 0, before.shape[axis]), out=after)
+    return squared.double().sqrt()
 
 
 def equalised(level: Tensor, count: int) -> Tensor:

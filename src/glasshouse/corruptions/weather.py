@@ -11,6 +11,7 @@ from torch import Tensor
 from .filters import enlarging, separable, zooming
 from .ice import frosted
 from .images import check_severity, finished, pixels, scale_of, stream
+from .numbers import normals
 from .plasma import plasma
 from .streaks import streaked
 
@@ -51,7 +52,7 @@ class Snow:
         mean, deviation, zoom, threshold, radius, sigma, share = SNOW[self.severity - 1]
         scale = scale_of(x)
         height, width = (max(1, round(side / scale)) for side in x.shape[-2:])
-        noise = numbers.normal(height, width).to(image).mul_(deviation).add_(mean)
+        noise = normals(numbers, height, width).to(image).mul_(deviation).add_(mean)
         flakes = flaked(noise, zoom, threshold, x.shape[-2], x.shape[-1])
         angle = numbers.uniform() * (math.pi / 2) - 3 * math.pi / 4
         snow = streaked(flakes[:, None], radius * scale, sigma * scale, angle)
@@ -105,7 +106,7 @@ class Fog:
         side = 1 << (max(height, width) - 1).bit_length()
         fog = plasma(stream(self, image), side, decay)[:, None, :height, :width].to(image)
         brightest = image.flatten(1).amax(1).view(-1, 1, 1, 1)
-        return finished((image + strength * fog) * (brightest / (brightest + strength)), x)
+        return finished((image + fog.mul_(strength)).mul_(brightest / (brightest + strength)), x)
 
 
 def flaked(noise: Tensor, zoom: float, threshold: float, height: int, width: int) -> Tensor:
