@@ -39,7 +39,9 @@ class Draws:
 
     def uniform(self, *shape: int) -> Tensor:
         """``[B, *shape]`` float32, strictly between 0 and 1 in steps of 2^-23."""
-        return shifted(self.bits(*shape), 41).float().add_(0.5).mul_(2.0**-23)
+        count = math.prod(shape)
+        halves = self.bits((count + 1) // 2).view(torch.int32)[:, :count]  # two numbers of 32 bits from each of 64
+        return ((halves >> 9) & 0x7FFFFF).float().add_(0.5).mul_(2.0**-23).view(len(self.keys), *shape)
 
     def normal(self, *shape: int) -> Tensor:
         """``[B, *shape]`` float32, standard normal (out to 5.3 standard deviations)."""
@@ -69,11 +71,11 @@ def draws(x: Tensor, seed: int | None = None) -> Draws:
 
 def mixed(z: Tensor) -> Tensor:
     """Every bit of the result depends on every bit of ``z`` (int64)."""
-    z = (z ^ shifted(z, 30)) * FIRST
-    z = (z ^ shifted(z, 27)) * SECOND
-    return z ^ shifted(z, 31)
+    z = (z ^ shifted(z, 30)).mul_(FIRST)
+    z = z.bitwise_xor_(shifted(z, 27)).mul_(SECOND)
+    return z.bitwise_xor_(shifted(z, 31))
 
 
 def shifted(z: Tensor, by: int) -> Tensor:
     """``z`` to the right by some bits, zeros coming in (torch's own shift repeats the sign)."""
-    return (z >> by) & ((1 << (64 - by)) - 1)
+    return (z >> by).bitwise_and_((1 << (64 - by)) - 1)

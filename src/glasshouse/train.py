@@ -133,7 +133,7 @@ def validation_of(data: Data, *trainings: Training) -> Samples | None:
 def mean_value(metric: Metric, samples: Samples, size: int, seed: int, model: nn.Module) -> float:
     """The mean of a metric; it draws the same random numbers every time."""
     values = []
-    with frozen(model):
+    with frozen(model), seeded_globally(seed, 0):  # to read batches takes a random number, too
         for batch in batches(samples, size, device=device_of(model)):
             with seeded_globally(seed, 0):
                 values.append(metric(model, batch).double())

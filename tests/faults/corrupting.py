@@ -13,13 +13,13 @@ FAULTS = [
     Fault("no seed", "corruptions/images.py", "corruption.seed * 2**32", "0", CORRUPTIONS),
     Fault(
         "half a bell",
-        "corruptions/noise.py",
+        "corruptions/numbers.py",
         "angle.sin_().mul_(length)",
         "angle.sin_().abs().mul_(length)",
         CORRUPTIONS,
     ),
     Fault(
-        "one half of each number", "corruptions/noise.py", ".mul_(2.0**-23).add_(0.5)", ".mul_(2.0**-22)", CORRUPTIONS
+        "one half of each number", "corruptions/numbers.py", ".mul_(2.0**-23).add_(0.5)", ".mul_(2.0**-22)", CORRUPTIONS
     ),
     # noise
     Fault("only pepper", "corruptions/noise.py", "(number < share / 2)", "(number < 0)", CORRUPTIONS),
@@ -71,7 +71,8 @@ FAULTS = [
         "torch.where(changed, source + len(place),",
         CORRUPTIONS,
     ),
-    Fault("linear decay", "corruptions/plasma.py", "wide = wobble * wobble *", "wide = wobble *", CORRUPTIONS),
+    Fault("linear decay", "corruptions/plasma.py", "2 * wobble * wobble", "2 * wobble", CORRUPTIONS),
+    Fault("distances by the step", "corruptions/spatter.py", "2 * step - 1", "step", CORRUPTIONS),
     Fault("snow once", "corruptions/weather.py", "+ snow + snow.flip(-1, -2)", "+ snow + snow", CORRUPTIONS),
     Fault("tables not scaled", "corruptions/jpeg.py", "200 - 2 * quality", "100", CORRUPTIONS),
     Fault(

@@ -19,7 +19,7 @@ FAULTS = [
         "return Draws(self.keys[chosen])",
         VERDICTS,
     ),
-    Fault("sign comes in", "draws.py", "(z >> by) & ((1 << (64 - by)) - 1)", "z >> by", VERDICTS),
+    Fault("sign comes in", "draws.py", "(z >> by).bitwise_and_((1 << (64 - by)) - 1)", "z >> by", VERDICTS),
     Fault("0 is drawn", "draws.py", ".float().add_(0.5)", ".float()", VERDICTS),
     Fault(
         "any seed is one", "draws.py", "torch.tensor(seed, device=x.device) + GOLDEN", "torch.tensor(GOLDEN)", VERDICTS

@@ -24,6 +24,7 @@ import evaluating
 import fooling
 import hardening
 import maps
+import minimal_norm
 import relevance
 import showing
 import studies
@@ -35,7 +36,7 @@ PACKAGE = Path("src") / "glasshouse"
 
 PARTS = (
     *(closed_loop, surrogates, maps, relevance, showing, studies),
-    *(evaluating, ensembles, corrupting, fooling, hardening),
+    *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

@@ -13,7 +13,7 @@ from digit_net import digit_net, digits
 from torch import Tensor, nn
 
 from glasshouse.attacks import L2, DeepFool, Linf
-from glasshouse.attacks.boundary import moved, nearest_plane, rivals, shrunk
+from glasshouse.attacks.boundary import moved, nearest_plane, rivals, shrunk, within
 from glasshouse.attacks.boxed import onto_plane
 from glasshouse.attacks.standing import standing
 from glasshouse.draws import draws
@@ -105,6 +105,14 @@ def test_images_leave_where_they_are_broken_and_do_not_see_each_other() -> None:
     handle.remove()
     torch.testing.assert_close(alone, together, atol=2e-4, rtol=0)
     assert abs(sum(sizes) - one_by_one) <= 2 and sizes[1] == 6 and min(sizes[:-5]) < 6
+
+
+@pytest.mark.parametrize("kind", [L2, Linf])
+def test_coming_back_leaves_what_is_inside_to_the_bit(kind: Any) -> None:
+    x, x_adv = torch.rand(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) ** 3  # finer than 2 ** -24
+    assert not torch.equal(x + (x_adv - x), x_adv)
+    assert torch.equal(within(kind(99.0), x, x_adv), x_adv) and torch.equal(within(kind(math.inf), x, x_adv), x_adv)
+    torch.testing.assert_close(kind().norm(within(kind(0.1), x, x_adv) - x), torch.full((4,), 0.1))
 
 
 def rarely(step: int, x: Tensor) -> bool:

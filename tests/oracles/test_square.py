@@ -229,6 +229,17 @@ def test_a_restart_draws_anew_and_only_for_those_that_stand() -> None:
     assert (once <= best + 1e-5).all() and not torch.equal(seen[1][-1], seen[21][-1])
 
 
+def test_the_best_of_everything_asked_comes_back() -> None:
+    model, (x, y) = digit_net(), (t[6:] for t in digits(12))
+    with asked(model) as seen:
+        x_adv = Square(Linf(1e-3), queries=10, restarts=4)(model, x, y)
+    assert [len(t) for t in seen] == [6] * 41
+    with torch.no_grad():
+        best = torch.stack([Margin()(model(t), y) for t in seen[1:]])
+        torch.testing.assert_close(Margin()(model(x_adv), y), best.amax(0))
+    assert (best[-10:].amax(0) < best.amax(0)).any()  # the last restart is not the best for all
+
+
 @pytest.mark.parametrize("shape", [(1, 12, 20), (4, 7, 5), (2, 3, 3)])
 @pytest.mark.parametrize("ball", [Linf(0.1), L2(0.5)], ids=repr)
 def test_images_may_have_any_shape(shape: tuple[int, int, int], ball: Any) -> None:

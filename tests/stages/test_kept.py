@@ -27,7 +27,7 @@ from glasshouse.refine import InMemory
 from glasshouse.run import run
 from glasshouse.spec import override, parse
 from glasshouse.study import Room
-from glasshouse.train import State, Training, fit
+from glasshouse.train import State, Training, fit, seeded_globally
 from glasshouse.types import Batch, Samples
 
 CALM = replace(TRAINING, epochs=5)
@@ -144,7 +144,7 @@ def test_the_value_is_the_mean_over_the_validation_samples_in_evaluation_mode(sa
     assert value == float(measure(net, VALIDATION, (metric,), seed=3)[repr(metric)].double().mean())
 
 
-def test_every_epoch_is_measured_with_the_same_random_numbers(samples: Samples, tmp_path: Path) -> None:
+def test_every_epoch_and_batch_is_measured_with_the_same_random_numbers(samples: Samples, tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Drawn:
         def __call__(self, net: nn.Module, batch: Batch) -> Tensor:
@@ -153,7 +153,9 @@ def test_every_epoch_is_measured_with_the_same_random_numbers(samples: Samples, 
     torch.manual_seed(8)
     before = torch.get_rng_state()
     staged(tmp_path, samples, replace(CALM, best=Drawn()))
-    assert len(set(values_in(tmp_path).values())) == 1
+    with seeded_globally(3, 0):
+        drawn = float(torch.rand(()))
+    assert list(values_in(tmp_path).values()) == pytest.approx([drawn] * 5, rel=1e-6)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,6 +67,7 @@ class APGD:
     rho: float = 0.75
 
     def __post_init__(self) -> None:
+        require(self, self.ball.eps < math.inf, "ball has a finite eps")
         require(self, self.steps >= 1, "steps is at least 1")
         require(self, self.restarts >= 1, "restarts is at least 1")
         require(self, self.targets >= 0, "targets is 0 (none) or more")

@@ -34,6 +34,7 @@ class DeepFool:
     is wrong already comes back as it is; one that is broken only outside the ball is brought back into it.
     Cost: for each step one forward pass and ``classes`` - 1 backward passes over the images that still stand; 3 +
     ``refine`` forward passes more.
+    Differs from the paper: pixels end at [0, 1], and each step goes a little further so that this cannot hold it up.
     Raises:
         ValueError: if the model has a single class.
     """

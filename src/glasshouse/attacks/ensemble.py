@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +43,8 @@ class StandardEnsemble:
     budget: float = 1.0
 
     def __post_init__(self) -> None:
-        require(self, isinstance(self.ball, Linf | L2), "ball is Linf or L2")
+        limited = isinstance(self.ball, Linf | L2) and self.ball.eps < math.inf
+        require(self, limited, "ball is Linf or L2 with a finite eps")
         require(self, self.budget > 0, "budget is above 0")
 
     def attacks(self, classes: int = 10) -> tuple[Attack, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,7 @@ class PGD:
     target: Target | None = None
 
     def __post_init__(self) -> None:
+        require(self, self.ball.eps < math.inf, "ball has a finite eps")
         require(self, self.steps >= 1, "steps is at least 1")
         require(self, self.step_size > 0, "step_size is above 0")
         require(self, self.momentum >= 0, "momentum is at least 0")
@@ -137,6 +139,9 @@ class FGSM:
     random_start: bool = False
     loss: AttackLoss = CE()
     target: Target | None = None
+
+    def __post_init__(self) -> None:
+        require(self, self.ball.eps < math.inf, "ball has a finite eps")
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         step = 1.25 if self.random_start else 1.0

@@ -28,11 +28,12 @@ def frosted(numbers: Draws, height: int, width: int) -> Tensor:
     rows, columns = (spline(side, CELLS / (SIDE * scale)) for side in (height, width))
     bend, growth = separable(normals(numbers, 2, 3, rows.shape[1], columns.shape[1]), rows, columns).unbind(1)
     turn = math.pi * (numbers.uniform(1) + torch.arange(3, device=bend.device) / 3)[..., None, None]
-    y = torch.arange(height, device=bend.device)[:, None] / scale
-    x = torch.arange(width, device=bend.device) / scale
-    phase = (x * turn.cos() + y * turn.sin()) * (math.pi / NEEDLE) + BEND * bend
-    needles = (1 - phase.sin().abs()) ** SHARPNESS
-    ice = (0.25 + (needles + 0.3) * (0.3 + 0.45 * growth).clamp(min=0)).amax(1, keepdim=True).clamp(max=1)
+    y = torch.arange(height, device=bend.device)[:, None] * (math.pi / NEEDLE / scale)
+    x = torch.arange(width, device=bend.device) * (math.pi / NEEDLE / scale)
+    wave = (BEND * bend).add_(x * turn.cos()).add_(y * turn.sin()).sin_()
+    needles = (1 - wave.abs_()).pow_(SHARPNESS)
+    grown = needles.add_(0.3).mul_((0.45 * growth).add_(0.3).clamp_(min=0)).amax(1, keepdim=True)
+    ice = grown.add_(0.25).clamp_(max=1)
     tint = torch.tensor(TINT, device=ice.device).view(3, 1, 1)
     return ice * (tint + (1 - tint) * ice)
 

@@ -27,7 +27,7 @@ TIE = 1e-3  # sums of bytes are often halves: they must be rounded alike, howeve
 def jpeg(x: Tensor, quality: int) -> Tensor:
     """``[B, 3, H, W]`` from 0 to 255, after JPEG of that quality with colours at half the resolution."""
     height, width = x.shape[-2:]
-    image = mixed(x.round().clamp(0, 255), TO_YCC).round_()
+    image = mixed(x.round().clamp_(0, 255), TO_YCC).round_()
     bright = blocky(filled(image[:, :1], 8, 8), table(BRIGHTNESS, quality).to(x))[..., :height, :width]
     # As libjpeg fills the last blocks: columns before colours are halved, rows after that.
     small = filled(halved(filled(image[:, 1:], 2, 16)), 8, 8)
@@ -42,15 +42,18 @@ def mixed(x: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     for i, (first, *others) in enumerate(weights):
         torch.mul(x[:, 0], first, out=out[:, i])
         for j, weight in enumerate(others, 1):
-            out[:, i].add_(x[:, j], alpha=weight)
+            if weight:
+                out[:, i].add_(x[:, j], alpha=weight)
     return out
 
 
 def filled(x: Tensor, down: int, across: int) -> Tensor:
     """``x`` ``[..., H, W]`` with sides up to multiples of ``down`` and ``across``; the outermost pixels go on."""
-    sides = zip(x.shape[-2:], (down, across), strict=True)
-    rows, columns = (clamped(torch.arange(-(-s // step) * step, device=x.device), s) for s, step in sides)
-    return x.index_select(-2, rows).index_select(-1, columns)
+    for axis, step in ((-2, down), (-1, across)):
+        side = x.shape[axis]
+        if side % step:
+            x = x.index_select(axis, clamped(torch.arange(-(-side // step) * step, device=x.device), side))
+    return x
 
 
 def halved(x: Tensor) -> Tensor:
