@@ -1,6 +1,6 @@
 """The 19 corruptions against one image at a time in numpy: images a second, and how alike the changes are.
 
-python benchmarks/corruptions.py [--images 256] [--repetitions 5] [--draws 12]      about ten minutes on two cores
+python benchmarks/corruptions.py [--images 512] [--repetitions 5] [--draws 12]      about ten minutes on two cores
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def shown(rows: list[Row], title: str) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--draws", type=int, default=12, help="how often all images are drawn anew for the agreement")
     parser.add_argument("--severity", type=int, default=3, help="at which time is measured")
