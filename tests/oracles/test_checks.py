@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glasshouse.attacks import FGSM, L2, PGD, Linf, StandardEnsemble
+from glasshouse.attacks import FGSM, L2, PGD, Limited, Linf, StandardEnsemble
 from glasshouse.attacks.pgd import PGD as Honest
 from glasshouse.checks import FAIL, OPEN, PASS, WARN, Check, self_checks, worst
 from glasshouse.checks.attack import growing, longer, on_values
@@ -244,7 +244,8 @@ def test_an_attack_that_does_less_with_more_is_seen(standard: nn.Module) -> None
 
 def test_settings_from_weak_to_strong() -> None:
     assert [a.ball.eps for _, a in growing(PGD(ball=L2(eps=0.5)))] == [0.25, 0.5, 1.0]  # type: ignore[attr-defined]
-    assert growing(PGD(ball=Linf(eps=0.0))) == () and longer(FGSM()) == ()
+    assert growing(PGD(ball=Linf(eps=0.0))) == growing(FGSM()) == growing(Limited(attack=PGD(steps=1))) == ()
+    assert longer(FGSM()) == longer(PGD(steps=3)) == ()
     (_, few), (_, many) = longer(PGD(steps=40, step_size=0.1))
     assert few == PGD(steps=10, step_size=0.4) and many == PGD(steps=40, step_size=0.1)
 

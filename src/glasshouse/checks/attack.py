@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ..attacks import PGD
+from ..attacks import FGSM, PGD, Limited
 from ..attacks.regions import attacked, searched
 from ..metrics.verdicts import at, ball_of, correct, family_of, with_eps
 from ..types import Attack, Batch
@@ -54,9 +54,14 @@ def broken_by(model: nn.Module, batch: Batch, attack: Attack) -> int:
 
 
 def growing(attack: Attack) -> tuple[tuple[str, Attack], ...]:
-    """The attack with half its eps, as it is, and with twice its eps; none without a ball of finite size."""
+    """The attack with half its eps, as it is, and with twice its eps; none without a ball of finite size.
+
+    None either for a single step: that overshoots with a larger eps on the most honest of models.
+    """
     ball = ball_of(attack)
-    if ball is None or not 0 < ball.eps < float("inf"):
+    inner = attack.attack if isinstance(attack, Limited) else attack
+    single = isinstance(inner, FGSM) or getattr(inner, "steps", 2) == 1
+    if single or ball is None or not 0 < ball.eps < float("inf"):
         return ()
     return tuple((f"eps {ball.eps * k:.3g}", with_eps(attack, ball.eps * k)) for k in (0.5, 1.0, 2.0))
 
