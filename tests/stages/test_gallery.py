@@ -19,8 +19,8 @@ from glasshouse.explainers import Grid
 from glasshouse.report import figures, gallery, marks
 from glasshouse.report.agreement import agreement
 from glasshouse.report.explanations import Column, Explanations
-from glasshouse.report.words import brief
 from glasshouse.statistics import rank_correlation
+from glasshouse.titles import brief
 from glasshouse.types import Surrogate
 
 HOSTILE = "<script>alert(1)</script>"
