@@ -28,7 +28,7 @@ from glasshouse.attacks import (
 from glasshouse.attacks.regions import attacked, searched
 from glasshouse.attacks.standing import Window, due, standing
 from glasshouse.data import Digits
-from glasshouse.data.samples import at_most
+from glasshouse.data.samples import Memory, at_most
 from glasshouse.draws import Draws, draws
 from glasshouse.measure import measure
 from glasshouse.metrics import Accuracy
@@ -189,6 +189,7 @@ def test_losses_of_attacks_by_hand() -> None:
     y, target = torch.tensor([0, 3]), torch.tensor([1, 1])
     torch.testing.assert_close(Margin()(logits, y), torch.tensor([-0.5, 1.0]))
     torch.testing.assert_close(Margin()(logits, y, target), torch.tensor([-2.0, 1.0]))
+    torch.testing.assert_close(Margin()(torch.tensor([[2.0, -1.0, -3.0]]), torch.tensor([0])), torch.tensor([-3.0]))
     torch.testing.assert_close(DLR()(logits, y), torch.tensor([-0.5 / 2, 1.0 / 4]))
     torch.testing.assert_close(DLR()(logits, y, target), torch.tensor([-2.0 / 2.5, 1.0 / 4.5]))
     torch.testing.assert_close(DLR()(1000 * logits, y), DLR()(logits, y))
@@ -261,6 +262,19 @@ def test_a_sweep_asks_only_about_those_who_stand() -> None:
     for shown in (ROOM.x, x_adv):
         assert (Linf(eps=0.3).norm(shown - ROOM.x) <= 0.3 + 1e-6).all()
     assert torch.equal(correct(Threshold(), x_adv, ROOM.y), stands)
+
+
+def test_a_measurement_begins_with_the_smallest_ball() -> None:
+    samples = Memory((ROOM.x * 255).round().byte(), ROOM.y, ("dark", "bright"))
+    Counting.asked[0] = 0
+    measure(Threshold(), samples, [Accuracy(attack=Counting(Linf(eps=e))) for e in (0.3, 0.02, 0.1)])
+    assert Counting.asked[0] == 6 + 5 + 3
+
+
+def test_what_a_larger_ball_broke_says_nothing_of_a_smaller() -> None:
+    verdicts = Verdicts(Threshold(), ROOM)
+    assert verdicts.standing(Counting(Linf(eps=0.1))).tolist() == [True, False, False, True, False, True, False]
+    assert verdicts.standing(Counting(Linf(eps=0.02))).tolist() == [True, True, True, True, False, True, False]
 
 
 def test_a_sweep_finds_what_each_attack_finds_alone(trained: nn.Module, batch: Batch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,11 @@ def test_broken_are_those_that_were_right_and_are_no_more(found: Attacked, model
     assert torch.equal(found.predicted_rounded, classes_of(model, rounded))
     told = dict(found.summary)
     assert told["of these broken"].startswith(str(int(found.broken.sum()))) and told["allowed"] == "0.03"
+
+
+def test_what_was_wrong_before_is_not_called_broken(found: Attacked) -> None:
+    relabelled = replace(found, y=torch.where(found.broken, (found.y + 1) % 10, found.y))
+    assert not relabelled.broken.any() and (relabelled.predicted_adv != relabelled.predicted).any()
 
 
 def test_how_it_is_batched_changes_nothing_and_the_seed_decides(model: nn.Module, batch: Batch) -> None:
