@@ -97,7 +97,9 @@ def test_an_honest_model_has_nothing_to_hide(kind: str, request: pytest.FixtureR
 def test_the_checks_leave_the_model_as_it_was_and_follow_the_seed(robust: nn.Module) -> None:
     robust.train()
     before = {k: v.clone() for k, v in robust.state_dict().items()}
+    stream = torch.get_rng_state()
     first, second = found(robust, images=16), found(robust, images=16)
+    assert torch.equal(torch.get_rng_state(), stream)  # the caller's random numbers go on as if nothing had been
     assert first == second and all(m.training for m in robust.modules())
     assert all(torch.equal(before[k], v) for k, v in robust.state_dict().items())
     assert all(p.requires_grad for p in robust.parameters())
