@@ -48,7 +48,7 @@ def self_checks(
         for check in every(model, batch, attacks, values or {}):
             found.append(check)
             progress(label, next(done), expected)
-    found.append(of_data.on_leakage(samples, train, seed=seed, progress=progress))
+        found.append(of_data.on_leakage(samples, train, seed=seed, progress=progress))
     progress(label, expected, expected)
     return found
 
