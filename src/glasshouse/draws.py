@@ -37,15 +37,22 @@ class Draws:
         self.drawn += count
         return mixed(self.keys[:, None] + places * GOLDEN).view(len(self.keys), *shape)
 
+    def halves(self, *shape: int) -> Tensor:
+        """``[B, *shape]`` int32, all 32 bits random: two from each number drawn."""
+        count = math.prod(shape)
+        return self.bits((count + 1) // 2).view(torch.int32)[:, :count].view(len(self), *shape)
+
     def uniform(self, *shape: int) -> Tensor:
         """``[B, *shape]`` float32, strictly between 0 and 1 in steps of 2^-23."""
-        count = math.prod(shape)
-        halves = self.bits((count + 1) // 2).view(torch.int32)[:, :count]  # two numbers of 32 bits from each of 64
-        return ((halves >> 9) & 0x7FFFFF).float().add_(0.5).mul_(2.0**-23).view(len(self.keys), *shape)
+        return (self.halves(*shape) >> 9).float().add_(0.5).mul_(2.0**-23).add_(0.5)
 
     def normal(self, *shape: int) -> Tensor:
-        """``[B, *shape]`` float32, standard normal (out to 5.3 standard deviations)."""
-        return self.uniform(*shape).mul_(2).sub_(1).erfinv_().mul_(math.sqrt(2))
+        """``[B, *shape]`` float32, standard normal: two from two uniform numbers (Box & Muller, 1958)."""
+        count = math.prod(shape)
+        number = self.uniform(2, (count + 1) // 2)
+        length, angle = number[:, 0].log_().mul_(-2).sqrt_(), number[:, 1].mul_(2 * math.pi)
+        pair = torch.cat([angle.cos().mul_(length), angle.sin_().mul_(length)], 1)
+        return pair[:, :count].view(len(self), *shape)
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """``[B, *shape]`` int64, from ``low`` to ``high`` - 1."""

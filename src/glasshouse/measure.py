@@ -13,10 +13,25 @@ from .metrics import Accuracy
 from .metrics.verdicts import Verdicts, family_of
 from .modes import device_of, frozen
 from .train import seeded_globally
-from .types import Batch, Explainer, Metric, Progress, Samples, silent
+from .types import Explainer, Metric, Progress, Samples, silent
 
-# Told ``keep(name of the metric, positions, x_adv - x)``, on the CPU.
-Keep = Callable[[str, Tensor, Tensor], None]
+
+def tried(model: nn.Module, samples: Samples) -> None:
+    """ValueError if the model cannot take the first image, or does not give a finite logit for each class."""
+    first = samples[[0]].x.to(device_of(model))
+    with frozen(model), torch.no_grad():
+        try:
+            logits = model(first)
+        except RuntimeError as error:
+            if type(error) is not RuntimeError:
+                raise
+            size = " x ".join(map(str, first.shape[-2:]))
+            raise ValueError(f"the model cannot take images of {size} pixels: {error}") from None
+    if logits.shape != (1, len(samples.classes)):
+        expected = f"[1, {len(samples.classes)}]"
+        raise ValueError(f"the model gives {list(logits.shape)} for one image, not {expected} logits")
+    if not logits.isfinite().all():
+        raise ValueError("the model gives NaN or infinity for the first image")
 
 
 def measure(
@@ -27,7 +42,7 @@ def measure(
     *,
     batch_size: int = 128,
     seed: int = 0,
-    keep: Keep | None = None,
+    each: Callable[[Verdicts], None] = lambda verdicts: None,
     progress: Progress = silent,
     label: str = "measure",
 ) -> dict[str, Tensor]:
@@ -35,35 +50,27 @@ def measure(
 
     Each batch is explained once, whatever the number of metrics, for the class that the model predicts: the question
     is what its decision rests on. Accuracies under one attack at several eps share what they find, and metrics of
-    the same attacked images share those. ``keep`` gets the perturbations behind each accuracy under attack.
+    the same attacked images share those. ``each`` is told of each batch, once all is known of it.
 
     Cost: the metrics' and the explainer's, one pass each over the samples.
     """
     parts: list[dict[str, Tensor]] = []
+    done = 0
     with frozen(model):
         for batch in batches(samples, batch_size, device=device_of(model)):
-            verdicts = Verdicts(model, explained(model, batch, explainer, seed))
+            verdicts = Verdicts(model, batch)
+            if explainer is not None:
+                with seeded_globally(seed, 0):
+                    verdicts.batch = batch._replace(attribution=explainer(model, batch.x, verdicts.predicted))
             values = {}
             for metric in weakest_first(metrics):
                 with seeded_globally(seed, 0):
                     values[repr(metric)] = value(metric, verdicts).detach().cpu()
-                if keep is not None and isinstance(metric, Accuracy) and metric.attack is not None:
-                    delta = verdicts.under(metric.attack)[1] - batch.x
-                    keep(repr(metric), position(batch, len(parts) * batch_size), delta.cpu())
-                done = sum(len(next(iter(p.values()))) for p in parts) * len(metrics) + len(values) * len(batch.x)
-                progress(label, done, len(samples) * len(metrics))
+                progress(label, done * len(metrics) + len(values) * len(batch.x), len(samples) * len(metrics))
+            each(verdicts)
             parts.append(values)
+            done += len(batch.x)
     return {repr(m): torch.cat([values[repr(m)] for values in parts]) for m in metrics}
-
-
-def explained(model: nn.Module, batch: Batch, explainer: Explainer | None, seed: int) -> Batch:
-    """The batch with what its predicted classes rest on."""
-    if explainer is None:
-        return batch
-    with seeded_globally(seed, 0):
-        with torch.no_grad():
-            predicted = model(batch.x).argmax(1)
-        return batch._replace(attribution=explainer(model, batch.x, predicted))
 
 
 def weakest_first(metrics: Sequence[Metric]) -> list[Metric]:
@@ -81,8 +88,3 @@ def value(metric: Any, verdicts: Verdicts) -> Tensor:
     """A metric's values, ``[B]``; it is told what is known where it can use that."""
     given = getattr(metric, "given", None)
     return metric(verdicts.model, verdicts.batch) if given is None else given(verdicts)
-
-
-def position(batch: Batch, start: int) -> Tensor:
-    """The positions of a batch's samples, on the CPU."""
-    return torch.arange(start, start + len(batch.x)) if batch.index is None else batch.index.cpu()

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from . import store
@@ -18,7 +17,7 @@ from .data.samples import at_most
 from .detectors.findings import Findings, Masked, moved, quality
 from .detectors.spurious import masks_of
 from .files import write_whole
-from .measure import measure
+from .measure import measure, tried
 from .metrics import Accuracy, MassInside
 from .outcome import Outcome, Round, results, without_nan
 from .recipe import Arm, Recipe, folder_name
@@ -67,21 +66,10 @@ class Work:
 
     def tried(self) -> None:
         """Fail before anything is written: a batch through the model, a look at each split."""
-        model = self.built().eval()
-        seen = (self.outcome.train, self.outcome.test, self.outcome.validation)
-        for samples in (split for split in seen if split is not None):
-            first = samples[[0]].x.to(self.device)
-            try:
-                with torch.no_grad():
-                    logits = model(first)
-            except RuntimeError as error:
-                size = " x ".join(map(str, first.shape[-2:]))
-                raise ValueError(f"the model cannot take images of {size} pixels: {error}") from None
-            if logits.shape != (1, len(samples.classes)):
-                expected = f"[1, {len(samples.classes)}]"
-                raise ValueError(f"the model gives {list(logits.shape)} for one image, not {expected} logits")
-            if not logits.isfinite().all():
-                raise ValueError("the model gives NaN or infinity for the first image")
+        model = self.built()
+        for split in (self.outcome.train, self.outcome.test, self.outcome.validation):
+            if split is not None:
+                tried(model, split)
 
     def trained(
         self, stage: store.Stage, model: nn.Module, objective: Objective, samples: Samples, training: Training

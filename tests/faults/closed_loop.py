@@ -204,7 +204,7 @@ FAULTS = [
         ATTACKS,
     ),
     # metrics
-    Fault("least probable", "metrics/verdicts.py", "model(x).argmax(1) == y", "model(x).argmin(1) == y", ATTACKS),
+    Fault("least probable", "metrics/verdicts.py", "return model(x).argmax(1)", "return model(x).argmin(1)", ATTACKS),
     Fault(
         "attack all",
         "metrics/verdicts.py",
@@ -503,9 +503,9 @@ FAULTS = [
         "detector.fit(model, self.work.outcome.test,",
         RUN,
     ),
-    Fault("NaN logits", "run.py", "if not logits.isfinite().all():", "if False:", RUN),
+    Fault("NaN logits", "measure.py", "if not logits.isfinite().all():", "if False:", RUN),
     Fault("measured again", "run.py", "            if values is None:", "            if True:", RUN),
-    Fault("explains the label", "measure.py", "predicted = model(batch.x).argmax(1)", "predicted = batch.y", RUN),
+    Fault("explains the label", "measure.py", "batch.x, verdicts.predicted)", "batch.x, batch.y)", RUN),
     Fault(
         "one seed for all",
         "measure.py",

@@ -13,14 +13,12 @@ FAULTS = [
     Fault("no seed", "corruptions/images.py", "corruption.seed * 2**32", "0", CORRUPTIONS),
     Fault(
         "half a bell",
-        "corruptions/numbers.py",
+        "draws.py",
         "angle.sin_().mul_(length)",
         "angle.sin_().abs().mul_(length)",
         CORRUPTIONS,
     ),
-    Fault(
-        "one half of each number", "corruptions/numbers.py", ".mul_(2.0**-23).add_(0.5)", ".mul_(2.0**-22)", CORRUPTIONS
-    ),
+    Fault("one half of each number", "draws.py", ".mul_(2.0**-23).add_(0.5)", ".mul_(2.0**-22)", CORRUPTIONS),
     # noise
     Fault("only pepper", "corruptions/noise.py", "(number < share / 2)", "(number < 0)", CORRUPTIONS),
     Fault("greys between forgotten", "corruptions/noise.py", "bool(rest.any())", "False", CORRUPTIONS),

@@ -199,8 +199,8 @@ FAULTS = [
     Fault(
         "only the last is told",
         "evaluate.py",
-        "deltas.setdefault(name, []).append(delta)",
-        "deltas[name] = [delta]",
+        "self.deltas.setdefault(repr(Accuracy(attack=attack)), []).append(delta.cpu())",
+        "self.deltas[repr(Accuracy(attack=attack))] = [delta.cpu()]",
         EVALUATE,
     ),
     Fault(
@@ -213,8 +213,8 @@ FAULTS = [
     Fault(
         "strongest example",
         "evaluate.py",
-        "sorted(attacks, key=strength)",
-        "sorted(attacks, key=lambda a: -strength(a))",
+        "sorted(attacks, key=lambda attack: family_of(attack)[1])",
+        "sorted(attacks, key=lambda attack: -family_of(attack)[1])",
         EVALUATE,
     ),
     Fault(

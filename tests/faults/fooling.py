@@ -129,7 +129,7 @@ FAULTS = [
     Fault(
         "wrong is fooled",
         "metrics/fooling.py",
-        "verdicts.attacked(self.attack)) != before",
+        "verdicts.attacked(self.attack)) != verdicts.predicted",
         "verdicts.attacked(self.attack)) != verdicts.batch.y",
         SEEN,
     ),

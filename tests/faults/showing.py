@@ -42,7 +42,7 @@ FAULTS = [
         "photos have a class", "data/photos.py", "torch.full((len(kept),), -1)", "torch.full((len(kept),), 0)", EXPLAIN
     ),
     # the page
-    Fault("not escaped", "report/gallery.py", "autoescape=True", "autoescape=False", GALLERY),
+    Fault("not escaped", "report/templates.py", "autoescape=True", "autoescape=False", GALLERY),
     Fault("whiskers of one error", "report/marks.py", "reach = NORMAL * error", "reach = error", GALLERY),
     Fault("positive first", "report/marks.py", "order = beta.abs().argsort(", "order = beta.argsort(", GALLERY),
     Fault(

@@ -84,7 +84,7 @@ FAULTS = [
         "        if True:\n            store.keep_values",
         EVOLVED,
     ),
-    Fault("page not escaped", "report/documents.py", "autoescape=True", "autoescape=False", EVOLVED),
+    Fault("page not escaped", "report/templates.py", "autoescape=True", "autoescape=False", EVOLVED),
     Fault(
         "written before checked",
         "study.py",

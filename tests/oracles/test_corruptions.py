@@ -31,7 +31,6 @@ from glasshouse.corruptions.filters import clamped, doubled, mirrored, smooth
 from glasshouse.corruptions.images import stream
 from glasshouse.corruptions.naming import NAMES, STANDARD
 from glasshouse.corruptions.noise import alias_tables, few, photons
-from glasshouse.corruptions.numbers import normals, uniforms
 from glasshouse.corruptions.plasma import plasma
 from glasshouse.corruptions.streaks import streaked
 from glasshouse.draws import draws
@@ -49,11 +48,11 @@ class Replayed:
         self.draws = stream(corruption, x[None])
 
     def uniform(self, low: float, high: float, size: Sequence[int] = ()) -> np.ndarray:
-        number = uniforms(self.draws, *size) if size else self.draws.uniform()
+        number = self.draws.uniform(*size)
         return low + (high - low) * number[0].double().numpy()
 
     def normal(self, mean: float, deviation: float, size: Sequence[int]) -> np.ndarray:
-        return mean + deviation * normals(self.draws, *size)[0].double().numpy()
+        return mean + deviation * self.draws.normal(*size)[0].double().numpy()
 
     def integers(self, low: int, high: int, size: Sequence[int]) -> np.ndarray:
         return np.floor(self.uniform(low, high, size)).astype(int)
@@ -116,10 +115,10 @@ def test_noise_changes_pixels_as_much_as_numpys(name: str, severity: int) -> Non
 
 def test_uniform_numbers_stay_between_0_and_1_and_normal_numbers_are_normal() -> None:
     streams = draws(flat(0.5), 0)
-    number = uniforms(streams, 3001).double().flatten()
+    number = streams.uniform(3001).double().flatten()
     assert 0 < float(number.min()) < 1e-4 and 1 > float(number.max()) > 1 - 1e-4
     assert stats.kstest(number.numpy(), "uniform").pvalue > 0.01
-    assert stats.kstest(normals(streams, 3001).flatten().numpy(), "norm").pvalue > 0.01
+    assert stats.kstest(streams.normal(3001).flatten().numpy(), "norm").pvalue > 0.01
 
 
 @pytest.mark.parametrize(("name", "spread"), [("gaussian_noise", 0.09), ("speckle_noise", 0.16 / 2)])

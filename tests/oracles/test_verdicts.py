@@ -305,16 +305,15 @@ def test_how_images_are_batched_changes_no_verdict(size: int, trained: nn.Module
     assert whole.keys() == other.keys()
 
 
-def test_perturbations_are_kept_on_request(trained: nn.Module) -> None:
+def test_whoever_wants_to_know_is_told_of_each_batch(trained: nn.Module) -> None:
     samples, model = at_most(Digits(size=16, decoy=None)("test"), 10), trained.float()
-    metric = Accuracy(attack=PGD(ball=Linf(eps=0.05), steps=5))
-    kept: list[tuple[str, Tensor, Tensor]] = []
-    values = measure(model, samples, [Accuracy(), metric], batch_size=4, keep=lambda *told: kept.append(told))
-    assert [name for name, _, _ in kept] == [repr(metric)] * 3
-    assert torch.cat([index for _, index, _ in kept]).tolist() == list(range(10))
+    metric, asked = Accuracy(attack=PGD(ball=Linf(eps=0.05), steps=5)), []
+    values = measure(model, samples, [Accuracy(), metric], batch_size=4, each=asked.append)
     x, y = samples[list(range(10))].x, samples[list(range(10))].y
-    delta = torch.cat([d for _, _, d in kept])
-    assert torch.equal(correct(model, x + delta, y).float(), values[repr(metric)])
+    assert torch.equal(torch.cat([v.batch.x for v in asked]), x) and [len(v.right) for v in asked] == [4, 4, 2]
+    assert torch.equal(torch.cat([v.predicted for v in asked]) == y, values[repr(Accuracy())].bool())
+    x_adv = torch.cat([v.under(metric.attack)[1] for v in asked])
+    assert torch.equal(correct(model, x_adv, y).float(), values[repr(metric)])
     trained.double()
 
 
@@ -400,6 +399,13 @@ def test_draws_are_distributed_as_they_say() -> None:
         0.25, abs=2e-3
     )
     assert torch.corrcoef(uniform[:20]).fill_diagonal_(0).abs().max() < 0.07
+
+
+@pytest.mark.parametrize("word", [-(2**63), -1, 2**63 - 1])
+def test_the_rarest_bits_give_numbers_within_bounds(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    d = Draws(torch.arange(2))
+    monkeypatch.setattr(d, "bits", lambda *shape: torch.full((2, *shape), word))
+    assert 0 < float(d.uniform(4).min()) and float(d.uniform(4).max()) < 1 and d.normal(4).isfinite().all()
 
 
 def test_some_samples_of_a_batch_keep_all_their_fields() -> None:

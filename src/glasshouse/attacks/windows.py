@@ -16,7 +16,7 @@ from ..draws import Draws
 from .balls import L2
 
 
-class Window(NamedTuple):
+class Patch(NamedTuple):
     """One square of each image. Positions are counted from its corner; inside are 0 to ``side`` - 1."""
 
     rows: Tensor  # [B, H]
@@ -35,12 +35,12 @@ class Window(NamedTuple):
         return picture[rows[:, :, None], columns[:, None, :]][:, None]
 
 
-def windows(x: Tensor, side: int, draws: Draws) -> Window:
+def windows(x: Tensor, side: int, draws: Draws) -> Patch:
     """A window of each image, all places equally likely."""
     height, width = x.shape[-2:]
     top, left = draws.integers(0, height - side + 1, 1), draws.integers(0, width - side + 1, 1)
     rows, columns = (torch.arange(n, device=x.device) for n in (height, width))
-    return Window(rows - top, columns - left, side)
+    return Patch(rows - top, columns - left, side)
 
 
 def side_of(x: Tensor, share: float) -> int:

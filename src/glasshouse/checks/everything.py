@@ -41,7 +41,7 @@ def self_checks(
     Cost: some 500 forward and backward passes an image, fewer the more images break.
     """
     # The last of a family is audited, by up to four checks; some ten are of the model.
-    done, expected = count(1), 11 + 4 * len(of_attacks.families([a for a in attacks if cheap(a)]))
+    done, expected = count(1), 11 + 4 * len(audited(attacks))
     found: list[Check] = []
     with frozen(model), seeded_globally(seed, 0):
         batch = drawn(samples, images, seed).to(device_of(model))
@@ -64,10 +64,11 @@ def every(
     if not len(right.x):
         yield Check(OPEN, "attacks do harm", f"the model is right on none of {len(batch.x)} images")
         return
-    yield of_model.on_gradients(model, right.x, right.y)
     if not of_model.differentiable(model, right.x):
+        yield of_model.cut_off()
         return
-    for attack in of_attacks.families([a for a in attacks if cheap(a)]):
+    yield of_model.on_gradients(model, right.x, right.y)
+    for attack in audited(attacks):
         yield from on_attack(model, batch, right, attack, attacks[attack])
     balls = [b for b in map(ball_of, attacks) if b is not None and 0 < b.eps < 1]
     ball = max(balls, key=lambda b: b.eps, default=Linf(EPS))
@@ -83,6 +84,11 @@ def on_attack(model: nn.Module, batch: Batch, right: Batch, attack: Attack, name
     for what, settings in (("a larger eps", of_attacks.growing(attack)), ("more steps", of_attacks.longer(attack))):
         if settings:
             yield of_attacks.on_strength(model, right, settings, f"{name}: {what} does not do less")
+
+
+def audited(attacks: Mapping[Attack, str]) -> list[Attack]:
+    """The largest eps of each family that may be carried out again."""
+    return of_attacks.families([attack for attack in attacks if cheap(attack)])
 
 
 def cheap(attack: Attack) -> bool:

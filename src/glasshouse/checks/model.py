@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..attacks import L2, PGD, Linf, Margin, Square
-from ..attacks.losses import best_other
 from ..draws import draws
 from ..metrics.verdicts import correct
 from .check import FAIL, OPEN, PASS, Check, decided, graded
 
+GRADIENTS = "gradients of the loss are not zero"
 SMALL = 1e-6  # a change of the pixels that float32 notices and hardly any rounding of them does
 
 
@@ -62,16 +62,18 @@ def on_answers(model: nn.Module, x: Tensor) -> Iterator[Check]:
 
 def on_gradients(model: nn.Module, x: Tensor, y: Tensor) -> Check:
     """Whether there is a gradient to follow."""
-    title = "gradients of the loss are not zero"
-    if not differentiable(model, x):
-        return Check(FAIL, title, "no gradient reaches the pixels at all: only attacks without gradients can tell")
     point = x.clone().requires_grad_()
     with torch.enable_grad():
         (found,) = torch.autograd.grad(F.cross_entropy(model(point), y, reduction="sum"), point)
     flat = int((found.flatten(1).abs().amax(1) == 0).sum())
     seen = f"on {flat} of {len(x)} images every pixel's gradient is exactly 0"
     meaning = "attacks by cross-entropy stand still there, and what they leave is not robust for that"
-    return graded(title, flat, len(x), seen, meaning, warn=0.02, fail=0.1)
+    return graded(GRADIENTS, flat, len(x), seen, meaning, warn=0.02, fail=0.1)
+
+
+def cut_off() -> Check:
+    """What is said of a model that is not :func:`differentiable`."""
+    return Check(FAIL, GRADIENTS, "no gradient reaches the pixels at all: only attacks without gradients can tell")
 
 
 def differentiable(model: nn.Module, x: Tensor) -> bool:
@@ -87,7 +89,8 @@ def on_the_way_up(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Check:
     heights = []
     for steps in (0, 1, 3, 10):
         attack = PGD(Linf(eps), max(steps, 1), 0.25, random_start=False)
-        heights.append(margin(model, attack(model, x, y) if steps else x, y))
+        with torch.no_grad():
+            heights.append(Margin()(model(attack(model, x, y) if steps else x), y))
     fell = int((heights[-1] <= heights[0]).sum())
     sagged = sum(int(b.mean() < a.mean()) for a, b in pairwise(heights))
     told = " → ".join(f"{h.mean():.3g}" for h in heights)
@@ -129,10 +132,3 @@ def on_random_search(model: nn.Module, x: Tensor, y: Tensor, ball: Linf | L2, qu
         return Check(PASS if not broken else OPEN, title, seen if not broken else f"{seen}: too few to tell")
     meaning = "gradients are masked; count on attacks without gradients"
     return graded(title, broken, len(left), seen, meaning, warn=0.12, fail=0.25)
-
-
-@torch.no_grad()
-def margin(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Best other logit over the true one, ``[B]``."""
-    logits = model(x)
-    return best_other(logits, y) - logits.gather(1, y[:, None])[:, 0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .filters import bell, clamped, filtered, filtering, gaussian_weights, mirrored, separable, zooming
-from .images import check_severity, finished, pixels, scale_of, stream
+from .images import Seeded, finished, pixels, scale_of, stream
 from .streaks import streaked
 
 SIGMA = (0.4, 0.6, 0.7, 0.8, 1.0)  # pixels
@@ -19,7 +19,7 @@ ZOOM = (1.06, 1.11, 1.16, 1.21, 1.26)  # the zoom ends before it, in steps of 0.
 
 
 @dataclass(frozen=True)
-class GaussianBlur:
+class GaussianBlur(Seeded):
     """Gaussian blur (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261); an extra corruption.
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same; the outermost pixels go on past the border.
@@ -28,12 +28,6 @@ class GaussianBlur:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)
         weights = gaussian_weights(SIGMA[self.severity - 1] * scale_of(x))
@@ -41,7 +35,7 @@ class GaussianBlur:
 
 
 @dataclass(frozen=True)
-class DefocusBlur:
+class DefocusBlur(Seeded):
     """A lens out of focus: each point is a disk with a soft rim (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -52,12 +46,6 @@ class DefocusBlur:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, scale = pixels(x), scale_of(x)
         radius, soft = (length * scale for length in DEFOCUS[self.severity - 1])
@@ -66,7 +54,7 @@ class DefocusBlur:
 
 
 @dataclass(frozen=True)
-class MotionBlur:
+class MotionBlur(Seeded):
     """A streak in a random direction up to 45 degrees from the horizontal (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -78,12 +66,6 @@ class MotionBlur:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, scale = pixels(x), scale_of(x)
         radius, sigma = (length * scale for length in MOTION[self.severity - 1])
@@ -92,7 +74,7 @@ class MotionBlur:
 
 
 @dataclass(frozen=True)
-class ZoomBlur:
+class ZoomBlur(Seeded):
     """The mean of the image and of zooms of it, without one on (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -102,12 +84,6 @@ class ZoomBlur:
     out at severities 1 and 2 as at the others, where rounding lets it in for them; no rounding to bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)

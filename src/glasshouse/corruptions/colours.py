@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .images import check_severity, finished, pixels
+from .images import Seeded, finished, pixels
 
 BRIGHTER = (0.05, 0.1, 0.15, 0.2, 0.3)
 CONTRAST = (0.75, 0.5, 0.4, 0.3, 0.15)
@@ -15,7 +15,7 @@ SATURATION = ((0.3, 0.0), (0.1, 0.0), (1.5, 0.0), (2.0, 0.1), (2.5, 0.2))  # fac
 
 
 @dataclass(frozen=True)
-class Brightness:
+class Brightness(Seeded):
     """More light: added to the V of hue, saturation and value (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -24,12 +24,6 @@ class Brightness:
     Differs from the paper: no rounding to bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)
@@ -40,7 +34,7 @@ class Brightness:
 
 
 @dataclass(frozen=True)
-class Saturate:
+class Saturate(Seeded):
     """More or less colour: the S of hue, saturation and value (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261); an extra corruption.
 
@@ -49,12 +43,6 @@ class Saturate:
     Differs from the paper: no rounding to bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         image, (factor, offset) = pixels(x), SATURATION[self.severity - 1]
@@ -67,7 +55,7 @@ class Saturate:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(Seeded):
     """Less contrast: each colour is drawn to its mean over the image (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -76,12 +64,6 @@ class Contrast:
     Differs from the paper: no rounding to bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .filters import separable
-from .images import check_severity, finished, pixels
+from .images import Seeded, finished, pixels
 from .jpeg import jpeg
 
 PIXELATE = (0.95, 0.9, 0.85, 0.75, 0.65)  # share of the side
@@ -16,7 +16,7 @@ QUALITY = (80, 65, 58, 50, 40)
 
 
 @dataclass(frozen=True)
-class Pixelate:
+class Pixelate(Seeded):
     """Fewer pixels, shown as large ones (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261).
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same.
@@ -25,12 +25,6 @@ class Pixelate:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, share = pixels(x), PIXELATE[self.severity - 1]
         rows, columns = (pixelating(side, max(1, int(side * share))) for side in x.shape[-2:])
@@ -38,7 +32,7 @@ class Pixelate:
 
 
 @dataclass(frozen=True)
-class JPEGCompression:
+class JPEGCompression(Seeded):
     """Written as JPEG and read again (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261).
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same, in steps of 1/255. Blocks are 8 pixels on images of any size.
@@ -47,12 +41,6 @@ class JPEGCompression:
     within its cosine transform, by one or two in 255.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         return finished(jpeg(pixels(x) * 255, QUALITY[self.severity - 1]) / 255, x)

@@ -9,15 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .filters import doubled, smooth
-from .images import SIDE, check_severity, finished, pixels, scale_of, stream
-from .numbers import uniforms
+from .images import SIDE, Seeded, finished, pixels, scale_of, stream
 
 # displacement, sigma of its grains, jitter of the three corners, each as a share of a side of 32
 ELASTIC = ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03))
 
 
 @dataclass(frozen=True)
-class ElasticTransform:
+class ElasticTransform(Seeded):
     """A random affine change, then each pixel pulled somewhere nearby (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261, after Simard et al., ICDAR 2003).
 
@@ -28,20 +27,14 @@ class ElasticTransform:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, scale = pixels(x), scale_of(x)
         numbers = stream(self, image)
         displacement, sigma, jitter = (SIDE * share for share in ELASTIC[self.severity - 1])
-        shift = jitter * scale * (2 * uniforms(numbers, 3, 2).to(image) - 1)
+        shift = jitter * scale * (2 * numbers.uniform(3, 2).to(image) - 1)
         bent = read_mirrored(image, *affine(shift, *x.shape[-2:]))
         if displacement:
-            noise = 2 * uniforms(numbers, 2, *x.shape[-2:]).to(image) - 1
+            noise = 2 * numbers.uniform(2, *x.shape[-2:]).to(image) - 1
             right, down = (displacement * scale * smooth(noise, sigma, scale, doubled, 3.0)).unbind(1)
             bent = read_doubled(bent, right + across(image), down + along(image))
         return finished(bent, x)

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from ..draws import Draws
 from .filters import clamped, filtered, gaussian_weights
-from .images import check_severity, finished, pixels, scale_of, stream
-from .numbers import uniforms
+from .images import Seeded, finished, pixels, scale_of, stream
 
 GLASS = ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))  # sigma, how far away, rounds
 
 
 @dataclass(frozen=True)
-class GlassBlur:
+class GlassBlur(Seeded):
     """Pixels shuffled nearby, between two Gaussian blurs (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -29,12 +28,6 @@ class GlassBlur:
     made that way. Sigma and the distance are for a side of 32 and grow with the shorter side; no rounding to bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         image, scale = pixels(x), scale_of(x)
@@ -57,7 +50,7 @@ def shuffled(x: Tensor, distance: int, numbers: Draws) -> Tensor:
     rows, columns = height - 2 * distance, width - 2 * distance
     if min(rows, columns) < 1:
         return x
-    number = uniforms(numbers, 2, rows, columns)
+    number = numbers.uniform(2, rows, columns)
     down, right = number.mul_(2 * distance).floor_().sub_(distance).long().unbind(1)
     source = torch.arange(height * width, device=x.device).view(height, width).repeat(len(x), 1, 1)
     source[:, distance + 1 : height - distance + 1, distance + 1 : width - distance + 1] += down * width + right

@@ -10,7 +10,6 @@ from torch import Tensor
 from ..draws import Draws
 from .filters import separable
 from .images import SIDE
-from .numbers import normals
 
 NEEDLE = 6.0  # pixels from needle to needle, on a side of 32
 CELLS = 5.0  # of the noise that bends them and lets them grow, along a side of 32
@@ -26,7 +25,7 @@ def frosted(numbers: Draws, height: int, width: int) -> Tensor:
     """
     scale = max(min(height, width) / SIDE, 1.0)
     rows, columns = (spline(side, CELLS / (SIDE * scale)) for side in (height, width))
-    bend, growth = separable(normals(numbers, 2, 3, rows.shape[1], columns.shape[1]), rows, columns).unbind(1)
+    bend, growth = separable(numbers.normal(2, 3, rows.shape[1], columns.shape[1]), rows, columns).unbind(1)
     turn = math.pi * (numbers.uniform(1) + torch.arange(3, device=bend.device) / 3)[..., None, None]
     y = torch.arange(height, device=bend.device)[:, None] * (math.pi / NEEDLE / scale)
     x = torch.arange(width, device=bend.device) * (math.pi / NEEDLE / scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
 from zlib import crc32
 
 import torch
@@ -15,19 +15,15 @@ SEVERITIES = (1, 2, 3, 4, 5)
 SIDE = 32  # what the published lengths in pixels are meant for
 
 
-class Seeded(Protocol):
-    """A corruption of a severity; its random numbers follow from the seed, its name and the image."""
+@dataclass(frozen=True)
+class Seeded:
+    """What every corruption is told; its random numbers follow from the seed, its name and severity, and the image."""
 
-    @property
-    def severity(self) -> int: ...
+    severity: int = 3
+    seed: int = 0
 
-    @property
-    def seed(self) -> int: ...
-
-
-def check_severity(corruption: Seeded) -> None:
-    """Raise ValueError on a severity that is not published."""
-    require(corruption, corruption.severity in SEVERITIES, "severity is a whole number from 1 to 5")
+    def __post_init__(self) -> None:
+        require(self, self.severity in SEVERITIES, "severity is a whole number from 1 to 5")
 
 
 def pixels(x: Tensor) -> Tensor:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ..draws import Draws
-from .images import check_severity, finished, pixels, stream
-from .numbers import halves, normals, uniforms
+from .images import Seeded, finished, pixels, stream
 
 GAUSSIAN = (0.04, 0.06, 0.08, 0.09, 0.10)  # standard deviation
 PHOTONS = (500, 250, 100, 75, 50)  # at white
@@ -22,7 +21,7 @@ TERMS = 30  # of a Poisson with a mean below 2: what is left out weighs less tha
 
 
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(Seeded):
     """Gaussian noise (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261).
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same; every colour of every pixel has its own.
@@ -31,20 +30,14 @@ class GaussianNoise:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)
-        noise = normals(stream(self, image), *image.shape[1:]).to(image)
+        noise = stream(self, image).normal(*image.shape[1:]).to(image)
         return finished(noise.mul_(GAUSSIAN[self.severity - 1]).add_(image), x)
 
 
 @dataclass(frozen=True)
-class SpeckleNoise:
+class SpeckleNoise(Seeded):
     """Gaussian noise that grows with the brightness (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261); one of the extra corruptions.
 
@@ -54,20 +47,14 @@ class SpeckleNoise:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)
-        noise = normals(stream(self, image), *image.shape[1:]).to(image)
+        noise = stream(self, image).normal(*image.shape[1:]).to(image)
         return finished(noise.mul_(SPECKLE[self.severity - 1]).add_(1).mul_(image), x)
 
 
 @dataclass(frozen=True)
-class ImpulseNoise:
+class ImpulseNoise(Seeded):
     """Salt and pepper: a share of the numbers is 0 or 1, each as often (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -77,21 +64,15 @@ class ImpulseNoise:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, share = pixels(x), IMPULSES[self.severity - 1]
-        number = uniforms(stream(self, image), *image.shape[1:])
+        number = stream(self, image).uniform(*image.shape[1:])
         salted = torch.where(number < share, (number < share / 2).to(image), image)
         return finished(salted, x)
 
 
 @dataclass(frozen=True)
-class ShotNoise:
+class ShotNoise(Seeded):
     """As many photons as chance has it, Poisson (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261).
 
     The nearest of 256 grey levels below has its distribution in a table (Walker's aliases, 1977,
@@ -104,12 +85,6 @@ class ShotNoise:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, white = pixels(x), PHOTONS[self.severity - 1]
         return finished(photons(image, white, stream(self, image)).div_(white), x)
@@ -119,7 +94,7 @@ def photons(image: Tensor, white: int, draws: Draws) -> Tensor:
     """Poisson numbers with mean ``white * image``; more than ``white`` may come back as ``white``."""
     levels = image.clamp(0, 1) * (GREYS - 1)
     grey = levels.add(1e-4).floor_().to(torch.int32)
-    count = by_alias(grey, white, halves(draws, *image.shape[1:])).to(image)
+    count = by_alias(grey, white, draws.halves(*image.shape[1:])).to(image)
     rest = torch.where((levels - grey).abs() > 1e-4, levels - grey, 0).mul_(white / (GREYS - 1))
     return count.add_(few(rest, draws)) if bool(rest.any()) else count
 
@@ -136,7 +111,7 @@ def by_alias(grey: Tensor, white: int, number: Tensor) -> Tensor:
 
 def few(mean: Tensor, draws: Draws) -> Tensor:
     """Poisson numbers with a mean below 2, counted up to where the distribution reaches a uniform number."""
-    number = uniforms(draws, *mean.shape[1:]).to(mean)
+    number = draws.uniform(*mean.shape[1:]).to(mean)
     term = (-mean).exp()
     reached, count = term.clone(), torch.zeros_like(mean)
     for k in range(1, TERMS):

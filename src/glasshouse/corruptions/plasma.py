@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..draws import Draws
-from .numbers import uniforms
 
 FIRST = 100.0  # the authors' wobble; it is applied twice, so that it decays with the square
 
@@ -25,7 +24,7 @@ def plasma(numbers: Draws, side: int, decay: float) -> Tensor:
     while step > 1:
         half, count = step // 2, side // step
         corner = height[:, ::step, ::step]
-        wide = uniforms(numbers, 3, count, count).sub_(0.5).mul_(2 * wobble * wobble)
+        wide = numbers.uniform(3, count, count).sub_(0.5).mul_(2 * wobble * wobble)
         below, after = corner + corner.roll(-1, 1), corner + corner.roll(-1, 2)
         middle = (below + below.roll(-1, 2)) / 4 + wide[:, 0]
         height[:, half::step, half::step] = middle

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from .filters import clamped, filtered, gaussian_weights, mirrored, padded, smooth
-from .images import check_severity, finished, pixels, scale_of, stream
-from .numbers import normals
+from .images import Seeded, finished, pixels, scale_of, stream
 
 # mean and standard deviation of the noise, sigma of its grains, threshold, strength of water or sigma of mud, mud
 SPATTER = (
@@ -27,7 +26,7 @@ RELIEF = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))  # light from one corner
 
 
 @dataclass(frozen=True)
-class Spatter:
+class Spatter(Seeded):
     """Drops of water (severities 1 to 3) or mud (4 and 5) on the lens (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261); an extra corruption.
 
@@ -38,17 +37,11 @@ class Spatter:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, scale = pixels(x), scale_of(x)
         mean, deviation, sigma, threshold, strength, mud = SPATTER[self.severity - 1]
         # What is near a threshold must fall on the same side in any batch and on any device, hence float64.
-        noise = normals(stream(self, image), *x.shape[-2:]).double()
+        noise = stream(self, image).normal(*x.shape[-2:]).double()
         depth = mean + deviation * smooth(noise, sigma, scale, clamped)
         if mud:
             cover = muddy(depth > threshold, strength * scale).to(image)[:, None]

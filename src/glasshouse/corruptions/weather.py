@@ -10,8 +10,7 @@ from torch import Tensor
 
 from .filters import enlarging, separable, zooming
 from .ice import frosted
-from .images import check_severity, finished, pixels, scale_of, stream
-from .numbers import normals
+from .images import Seeded, finished, pixels, scale_of, stream
 from .plasma import plasma
 from .streaks import streaked
 
@@ -29,7 +28,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Snow:
+class Snow(Seeded):
     """Streaks of snow, and the same turned by a half turn, on a whitened image (Hendrycks & Dietterich, ICLR 2019,
     https://arxiv.org/abs/1903.12261).
 
@@ -40,19 +39,13 @@ class Snow:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image = pixels(x)
         numbers = stream(self, image)
         mean, deviation, zoom, threshold, radius, sigma, share = SNOW[self.severity - 1]
         scale = scale_of(x)
         height, width = (max(1, round(side / scale)) for side in x.shape[-2:])
-        noise = normals(numbers, height, width).to(image).mul_(deviation).add_(mean)
+        noise = numbers.normal(height, width).to(image).mul_(deviation).add_(mean)
         flakes = flaked(noise, zoom, threshold, x.shape[-2], x.shape[-1])
         angle = numbers.uniform() * (math.pi / 2) - 3 * math.pi / 4
         snow = streaked(flakes[:, None], radius * scale, sigma * scale, angle)
@@ -60,7 +53,7 @@ class Snow:
 
 
 @dataclass(frozen=True)
-class Frost:
+class Frost(Seeded):
     """Ice crystals over the image (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261).
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same.
@@ -71,12 +64,6 @@ class Frost:
     Raises: ValueError, if x is no batch of colour images.
     """
 
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
-
     def __call__(self, x: Tensor) -> Tensor:
         image, (own, ice) = pixels(x), FROST[self.severity - 1]
         frost = frosted(stream(self, image), x.shape[-2], x.shape[-1]).to(image)
@@ -84,7 +71,7 @@ class Frost:
 
 
 @dataclass(frozen=True)
-class Fog:
+class Fog(Seeded):
     """A plasma fractal over the image (Hendrycks & Dietterich, ICLR 2019, https://arxiv.org/abs/1903.12261).
 
     Shape: ``[B, 3, H, W]`` in [0, 1] -> the same.
@@ -93,12 +80,6 @@ class Fog:
     bytes.
     Raises: ValueError, if x is no batch of colour images.
     """
-
-    severity: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_severity(self)
 
     def __call__(self, x: Tensor) -> Tensor:
         image, (strength, decay) = pixels(x), FOG[self.severity - 1]

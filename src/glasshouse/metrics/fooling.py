@@ -13,7 +13,7 @@ from ..explainers import InputGradient
 from ..spec import require
 from ..types import Attack, Batch, Explainer
 from .perceptibility import ssim
-from .verdicts import Verdicts
+from .verdicts import Verdicts, predicted
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Fooled:
     the mean is that of the others.
 
     Shape: ``[B]``, 0, 1 or NaN.
-    Cost: that of the attack, and three forward passes.
+    Cost: that of the attack, and two forward passes.
     """
 
     attack: Attack = PGD()
@@ -36,22 +36,14 @@ class Fooled:
 
     def given(self, verdicts: Verdicts) -> Tensor:
         """The same, with what is known of the batch."""
-        before = predicted(verdicts.model, verdicts.batch.x)
-        changed = (predicted(verdicts.model, verdicts.attacked(self.attack)) != before).float()
+        changed = (predicted(verdicts.model, verdicts.attacked(self.attack)) != verdicts.predicted).float()
         return torch.where(verdicts.right, changed, torch.nan) if self.right_only else changed
-
-
-@torch.no_grad()
-def predicted(model: nn.Module, x: Tensor) -> Tensor:
-    """The most probable class, ``[B]``."""
-    return model(x).argmax(1)
 
 
 def maps(explainer: Explainer, attack: Attack, verdicts: Verdicts) -> tuple[Tensor, Tensor]:
     """|attribution| before and after the attack, ``[B, H, W]`` each, for the class predicted before."""
-    x, model = verdicts.batch.x, verdicts.model
-    target = predicted(model, x)
-    before, after = (explainer(model, t, target).detach().abs() for t in (x, verdicts.attacked(attack)))
+    seen = (verdicts.batch.x, verdicts.attacked(attack))
+    before, after = (explainer(verdicts.model, x, verdicts.predicted).detach().abs() for x in seen)
     return before, after
 
 

@@ -22,7 +22,8 @@ class Verdicts:
 
     def __init__(self, model: nn.Module, batch: Batch) -> None:
         self.model, self.batch = model, batch
-        self.right = correct(model, batch.x, batch.y)
+        self.predicted = predicted(model, batch.x)
+        self.right = self.predicted == batch.y
         self.found: dict[Any, list[tuple[float, Tensor, Tensor]]] = {}  # by family: eps, who stands, x_adv
         self.full: dict[Any, Tensor] = {}
 
@@ -62,9 +63,14 @@ def at(batch: Batch, chosen: Tensor) -> Batch:
 
 
 @torch.no_grad()
+def predicted(model: nn.Module, x: Tensor) -> Tensor:
+    """The most probable class, ``[B]``."""
+    return model(x).argmax(1)
+
+
 def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """``[B]`` bool."""
-    return model(x).argmax(1) == y
+    """Whether that is the true one, ``[B]`` bool."""
+    return predicted(model, x) == y
 
 
 def family_of(attack: Attack) -> tuple[Any, float]:

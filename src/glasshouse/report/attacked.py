@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -19,7 +18,8 @@ from ..store import keep_values
 from ..titles import attack_title, ball_title
 from ..types import Attack
 from . import attacked_page, figures, words
-from .explanations import vacant, versions
+from .explanations import vacant
+from .templates import versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +184,5 @@ def described(found: Attacked) -> dict[str, Any]:
         "seconds": round(found.seconds, 3),
         "seed": found.seed,
         "device": found.device,
-        "torch": torch.__version__,
         "versions": versions(),
     }

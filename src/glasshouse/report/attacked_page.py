@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import figures, words
-from .evaluation_page import environment
+from .templates import setting, template
 
 if TYPE_CHECKING:
     from .attacked import Attacked
@@ -15,12 +15,12 @@ SHOWN = 200  # images on the page; the files hold all
 
 def page(found: Attacked) -> str:
     """A whole page that needs nothing beside it."""
-    return environment().get_template("attacked.html").render(content(found))
+    return template("attacked.html").render(content(found))
 
 
 def fragment(found: Attacked) -> str:
     """The same for a place within another page."""
-    return environment().get_template("attacked_body.html").render(content(found))
+    return template("attacked_body.html").render(content(found))
 
 
 def content(found: Attacked) -> dict[str, Any]:
@@ -34,7 +34,15 @@ def content(found: Attacked) -> dict[str, Any]:
         "more": len(found.x) - len(order),
         "small": max(found.x.shape[2:]) <= 96,
         "attack": repr(found.attack),
-        "setup": setup(found),
+        "setup": setting(
+            {
+                "model": found.model,
+                "data": found.data,
+                "device": found.device,
+                "seed": found.seed,
+                "seconds": f"{found.seconds:.1f}",
+            }
+        ),
     }
 
 
@@ -63,12 +71,3 @@ def row(found: Attacked, i: int) -> dict[str, Any]:
             "after": figures.encoded(figures.photo(found.x_adv[i])),
         },
     }
-
-
-def setup(found: Attacked) -> list[tuple[str, str]]:
-    """With what it was made."""
-    from .explanations import versions
-
-    told = [("model", found.model), ("data", found.data), ("device", found.device), ("seed", str(found.seed))]
-    told += [("seconds", f"{found.seconds:.1f}"), *versions().items()]
-    return [(name, value) for name, value in told if value]

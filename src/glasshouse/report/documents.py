@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ..files import write_whole
 from ..spec import pretty
 from ..study import REFUTED, SUPPORTED, UNTESTED, Document, Pictures, Section, Strips, Study, Table, Traces
 from . import figures, plots
+from .templates import template
 
 MARKS = {SUPPORTED: "pass", REFUTED: "fail", UNTESTED: "open"}
 
 
 def write_document(document: Document, study: Study, out: Path) -> Path:
     """Write the page next to what the study left; returns it."""
-    loader = PackageLoader("glasshouse", "report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    page = environment.get_template("document.html").render(
+    page = template("document.html").render(
         document=document,
         paper=[c for c in document.claims if c.source == "paper"],
         controls=[c for c in document.claims if c.source != "paper"],

@@ -20,7 +20,8 @@ from ..store import keep_values
 from ..titles import title
 from ..types import Corruption, Metric
 from . import evaluation_page
-from .explanations import vacant, versions
+from .explanations import vacant
+from .templates import versions
 
 
 class Example(NamedTuple):
@@ -136,18 +137,17 @@ def described(found: Evaluation) -> dict[str, Any]:
             for i, m in enumerate(found.metrics)
         ],
         "checks": [check._asdict() for check in found.checks],
-        "clean": found.estimate(Accuracy()).mean if repr(Accuracy()) in found.values else None,
+        "clean": found.estimate(Accuracy()).mean,
         "corruptions": [
-            {"corruption": name, "severity": severity, **{f"metric_{i}": mean(values, m) for i, m in kept(found)}}
+            {
+                "corruption": name,
+                "severity": severity,
+                **{f"metric_{i}": mean(values, m) for i, m in enumerate(found.metrics)},
+            }
             for (name, severity), values in ((key(c), v) for c, v in found.corrupted.items())
         ],
         "corruption_error": found.reference and evaluation_page.errors(found)._asdict(),
     }
-
-
-def kept(found: Evaluation) -> list[tuple[int, Metric]]:
-    """Metrics with their numbers."""
-    return list(enumerate(found.metrics))
 
 
 def mean(values: Mapping[str, Tensor], metric: Metric) -> float | None:

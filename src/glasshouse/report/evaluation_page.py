@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from .. import __version__
 from ..corruptions.errors import CorruptionError, corruption_error
 from ..metrics import Accuracy
 from ..metrics.verdicts import ball_of, family_of
 from ..titles import family_title, title
 from . import figures, words
+from .templates import setting, template
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation, Example
@@ -21,18 +19,12 @@ CLEAN = Accuracy()
 
 def page(found: Evaluation) -> str:
     """A whole page that needs nothing beside it."""
-    return environment().get_template("evaluation.html").render(content(found))
+    return template("evaluation.html").render(content(found))
 
 
 def fragment(found: Evaluation) -> str:
     """The same for a place within another page."""
-    return environment().get_template("evaluation_body.html").render(content(found))
-
-
-def environment() -> Environment:
-    """Everything that is filled in is escaped, and nothing may be missing."""
-    loader = PackageLoader("glasshouse", "report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return template("evaluation_body.html").render(content(found))
 
 
 def content(found: Evaluation) -> dict[str, Any]:
@@ -43,7 +35,7 @@ def content(found: Evaluation) -> dict[str, Any]:
         "tiles": tiles(found),
         "checks": words.sorted_checks(found.checks),
         "rows": [(title(m), words.measured(m, found.estimate(m)), found.estimate(m).count) for m in found.metrics],
-        "sweep": figures.sweep({"": curves}) if any(len(points) > 2 for points in curves.values()) else None,
+        "sweep": figures.sweep({"": curves}) if curves else None,
         "corruptions": corruption_tables(found),
         "error": error_text(found),
         "examples": [shown(example) for example in found.examples],
@@ -191,9 +183,6 @@ def worst_classes(found: Evaluation, count: int = 8) -> list[tuple[str, str, str
 
 def setup(found: Evaluation) -> list[tuple[str, str]]:
     """With what it was made."""
-    from .explanations import versions
-
     took = ", ".join(f"{name} {value:.1f} s" for name, value in found.seconds.items())
-    told = [("model", found.model), ("data", found.data), ("images", str(len(found.y))), ("device", found.device)]
-    told += [("seed", str(found.seed)), ("time", took), ("glasshouse", __version__), *versions().items()]
-    return [(name, value) for name, value in dict(told).items() if value]
+    told: dict[str, object] = {"model": found.model, "data": found.data, "images": len(found.y)}
+    return setting(told | {"device": found.device, "seed": found.seed, "time": took})

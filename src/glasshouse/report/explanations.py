@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import __version__
 from ..files import write_whole
 from ..store import keep_values
 from ..types import Surrogate
 from . import gallery
 from .agreement import agreement
+from .templates import versions
 
 
 class Column(NamedTuple):
@@ -145,9 +142,3 @@ def described_image(found: Explanations, i: int) -> dict[str, Any]:
         "target": found.classes[target],
         "target_probability": round(found.probability[i, target].item(), 6),
     }
-
-
-def versions() -> dict[str, str]:
-    """With what this was made."""
-    packages = {name: version(name) for name in ("torchvision", "numpy")}
-    return {"glasshouse": __version__, "python": platform.python_version(), "torch": torch.__version__} | packages

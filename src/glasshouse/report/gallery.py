@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from . import figures, marks
 from .agreement import agreement
 from .figures import Picture
+from .templates import setting, template
 
 if TYPE_CHECKING:
     from .explanations import Column, Explanations
@@ -24,18 +24,12 @@ SATURATED = 0.98  # share of the pixels that are not drawn in full
 
 def page(found: Explanations) -> str:
     """A whole page that needs nothing beside it."""
-    return environment().get_template("gallery.html").render(content(found))
+    return template("gallery.html").render(content(found))
 
 
 def fragment(found: Explanations) -> str:
     """The same for a place within another page."""
-    return environment().get_template("explanations.html").render(content(found))
-
-
-def environment() -> Environment:
-    """Everything that is filled in is escaped, and nothing may be missing."""
-    loader = PackageLoader("glasshouse", "report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return template("explanations.html").render(content(found))
 
 
 def content(found: Explanations) -> dict[str, Any]:
@@ -46,7 +40,7 @@ def content(found: Explanations) -> dict[str, Any]:
         "rows": [row(found, i) for i in range(len(found.x))],
         "agreement": agreement_table(found) if len(found.columns) > 1 else None,
         "costs": [cost(column, len(found.x)) for column in found.columns],
-        "setup": setup(found),
+        "setup": setting({"model": found.model, "data": found.data, "device": found.device, "seed": found.seed}),
         "images": len(found.x),
         "right": f"{right} of {known} are classified rightly" if known else "their true classes are not known",
         "by_superpixels": bool(found.surrogates),
@@ -121,14 +115,6 @@ def agreement_table(found: Explanations) -> list[tuple[str, list[tuple[str, floa
     values = agreement(found)
     shown = [[("–", 0.0) if v != v else (f"{v:+.2f}", v) for v in line] for line in values]
     return list(zip(headings, shown, strict=True))
-
-
-def setup(found: Explanations) -> list[tuple[str, str]]:
-    """With what it was made, as far as that is known."""
-    from .explanations import versions
-
-    told = [("model", found.model), ("data", found.data), ("device", found.device), ("seed", str(found.seed))]
-    return [(name, value) for name, value in [*told, *versions().items()] if value]
 
 
 def figure(found: Explanations) -> Figure:

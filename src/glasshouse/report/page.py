@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
-from .. import __version__
 from ..data.samples import at_most, batches
 from ..detectors.findings import found
 from ..explainers import LIME
@@ -24,16 +20,14 @@ from ..spec import pretty
 from ..titles import title
 from ..types import Batch, Progress, silent
 from . import figures, words
+from .templates import setting, template
 
 
 def write_report(outcome: Outcome, progress: Progress = silent) -> dict[str, Any]:
     """Write the page and the summary next to the run; returns the summary."""
     progress("report", 0, 1)
     summary = summarised(outcome)
-    environment = Environment(
-        loader=PackageLoader("glasshouse", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("page.html").render(
+    page = template("page.html").render(
         summary=summary,
         tiles=tiles(outcome),
         checks=words.sorted_checks(words.checks(outcome)),
@@ -227,18 +221,16 @@ def loss_figure(outcome: Outcome) -> str | None:
 def setup(outcome: Outcome) -> list[tuple[str, str]]:
     """With what this was made."""
     devices = {device_of(model) for model in outcome.models.values()}
-    return [
-        ("glasshouse", __version__),
-        ("torch", torch.__version__),
-        ("torchvision", version("torchvision")),
-        ("Python", platform.python_version()),
-        ("device", ", ".join(sorted(devices))),
-        ("seed", str(outcome.recipe.seed)),
-        ("training images", str(len(outcome.train))),
-        ("test images", str(len(outcome.test))),
-        ("classes", str(len(outcome.train.classes))),
-        ("seconds", f"{sum(outcome.seconds.values()):.0f}"),
-    ]
+    return setting(
+        {
+            "device": ", ".join(sorted(devices)),
+            "seed": outcome.recipe.seed,
+            "training images": len(outcome.train),
+            "test images": len(outcome.test),
+            "classes": len(outcome.train.classes),
+            "seconds": f"{sum(outcome.seconds.values()):.0f}",
+        }
+    )
 
 
 def shortened(name: str, length: int = 14) -> str:

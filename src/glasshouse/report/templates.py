@@ -1,0 +1,31 @@
+"""Pages from templates, and what stands on all of them: with what they were made."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from .. import __version__
+
+
+def template(name: str) -> Template:
+    """A template; everything that is filled in is escaped, and nothing may be missing."""
+    loader = PackageLoader("glasshouse", "report")
+    options = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return options.get_template(name)
+
+
+def versions() -> dict[str, str]:
+    """With what this was made."""
+    packages = {name: version(name) for name in ("torchvision", "numpy")}
+    return {"glasshouse": __version__, "python": platform.python_version(), "torch": torch.__version__} | packages
+
+
+def setting(told: dict[str, object]) -> list[tuple[str, str]]:
+    """What is known of how a page came about, and the versions."""
+    return [(name, str(value)) for name, value in (told | versions()).items() if str(value)]
