@@ -405,7 +405,7 @@ def test_draws_are_distributed_as_they_say() -> None:
 def test_the_rarest_bits_give_numbers_within_bounds(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
     d = Draws(torch.arange(2))
     monkeypatch.setattr(d, "bits", lambda *shape: torch.full((2, *shape), word))
-    assert 0 < float(d.uniform(4).min()) and float(d.uniform(4).max()) < 1 and d.normal(4).isfinite().all()
+    assert float(d.uniform(4).min()) > 0 and float(d.uniform(4).max()) < 1 and d.normal(4).isfinite().all()
 
 
 def test_some_samples_of_a_batch_keep_all_their_fields() -> None:
