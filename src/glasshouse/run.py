@@ -42,6 +42,7 @@ def run(
     work = Work(Outcome(recipe, out, train, test, validation), names, device, progress)
     work.tried()
     store.opened(out, recipe, names)
+    work.outcome.seconds |= spent_before(out / "timing.json")
     work.baseline()
     for arm in recipe.arms:
         work.arm(arm)
@@ -208,13 +209,18 @@ class StoredRounds:
         return self.work.trained(stage, model, objective, samples, self.work.recipe.refining)
 
 
+def spent_before(path: Path) -> dict[str, float]:
+    """Seconds of the steps that were done already; none where that is lost, which is no reason to lose a run."""
+    with suppress(ValueError, OSError, TypeError, AttributeError):
+        return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
+    return {}
+
+
 class Timer:
     """Seconds of a step, added up on disk over interruptions."""
 
     def __init__(self, path: Path, name: str, seconds: dict[str, float]) -> None:
         self.path, self.name, self.seconds = path, name, seconds
-        with suppress(ValueError, OSError):  # a lost clock is no reason to lose a run
-            seconds |= json.loads(path.read_text())
 
     def __enter__(self) -> None:
         self.start = time.perf_counter()
