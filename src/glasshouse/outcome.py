@@ -37,6 +37,7 @@ class Outcome:
     values: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     checks: dict[str, list[Check]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)  # peak of each step, MiB
 
     @property
     def guided(self) -> Arm | None:

@@ -9,17 +9,11 @@ from typing import Protocol
 
 from torch import nn
 
-from .detectors.findings import Findings, Masked
+from .detectors.findings import Detector, Findings, Masked
 from .train import Training, fit
 from .types import Objective, Progress, Samples, silent
 
-
-class Detector(Protocol):
-    """Finds what a model wrongly relies on in training samples."""
-
-    def fit(
-        self, model: nn.Module, samples: Samples, progress: Progress = silent, label: str = "detect"
-    ) -> Findings: ...
+__all__ = ["Detector", "InMemory", "Rounds", "refine"]
 
 
 class Rounds(Protocol):

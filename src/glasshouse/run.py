@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from . import store
@@ -21,9 +20,10 @@ from .measure import measure, tried
 from .metrics import Accuracy, MassInside
 from .outcome import Outcome, Round, results, without_nan
 from .recipe import Arm, Recipe, folder_name
-from .refine import refine
+from .refine import Detector, refine
+from .timer import Timer, noted
 from .titles import attack_title
-from .train import Training, fit, seeded_globally, validation_of
+from .train import State, Training, fit, seeded_globally, validation_of
 from .types import Metric, Objective, Progress, Samples, silent
 
 
@@ -35,14 +35,11 @@ def run(
     Raises:
         ValueError: before anything is written if data, model or ``out`` cannot be used.
     """
-    train, test = recipe.data("train"), at_most(recipe.data("test"), recipe.test_images, recipe.seed)
-    if len(train.classes) != len(test.classes):
-        raise ValueError(f"training has {len(train.classes)} classes, test has {len(test.classes)}")
-    validation = validation_of(recipe.data, recipe.training, recipe.refining)
-    work = Work(Outcome(recipe, out, train, test, validation), names, device, progress)
+    work = Work(Outcome(recipe, out, *splits(recipe)), names, device, progress)
     work.tried()
     store.opened(out, recipe, names)
-    work.outcome.seconds |= spent_before(out / "timing.json")
+    work.outcome.seconds |= noted(out / "timing.json")
+    work.outcome.memory |= noted(out / "memory.json")
     work.baseline()
     for arm in recipe.arms:
         work.arm(arm)
@@ -53,17 +50,32 @@ def run(
     return work.outcome
 
 
+def splits(recipe: Recipe) -> tuple[Samples, Samples, Samples | None]:
+    """Training, test and, where a training selects by them, validation samples; the same under every seed.
+
+    Raises:
+        ValueError: if the data cannot be used.
+    """
+    train, test = recipe.data("train"), at_most(recipe.data("test"), recipe.test_images)
+    if len(train.classes) != len(test.classes):
+        raise ValueError(f"training has {len(train.classes)} classes, test has {len(test.classes)}")
+    return train, test, validation_of(recipe.data, recipe.training, recipe.refining)
+
+
 class Work:
     """The steps of a run, each of which looks first whether it is done."""
 
     def __init__(self, outcome: Outcome, names: Mapping[str, type], device: str, progress: Progress) -> None:
         self.outcome, self.names, self.device, self.progress = outcome, names, device, progress
         self.recipe, self.out = outcome.recipe, outcome.out
+        self.seen = at_most(outcome.test, self.recipe.watched)
 
     def built(self) -> nn.Module:
         """A new model, the same each time."""
         with seeded_globally(self.recipe.seed, 0):
-            return self.recipe.model(len(self.outcome.train.classes)).to(self.device)
+            model = self.recipe.model(len(self.outcome.train.classes))
+        # Convolutions on a CPU are up to four times as fast with channels last, and never slower.
+        return model.to(memory_format=torch.channels_last).to(self.device)
 
     def tried(self) -> None:
         """Fail before anything is written: a batch through the model, a look at each split."""
@@ -89,12 +101,20 @@ class Work:
                 validation=self.outcome.validation,
                 seed=salted(self.recipe.seed, stage.folder.name),
                 resume=lambda optimizer: stage.resume(model, optimizer, objective, self.names),
-                after_epoch=lambda state: stage.keep(model, state),
+                after_epoch=lambda state: stage.keep(model, self.watched(model, state)),
                 progress=self.progress,
                 label=f"train {name}",
             )
         stage.finish(model, objective)
         return objective
+
+    def watched(self, model: nn.Module, state: State) -> State:
+        """The state with what the recipe wants to know after each epoch in the last row of its log."""
+        if not self.recipe.each_epoch or not state.log:
+            return state
+        values = measure(model, self.seen, self.recipe.each_epoch, seed=self.recipe.seed)
+        means = {name: float(value.double().nanmean()) for name, value in values.items()}
+        return state._replace(log=[*state.log[:-1], state.log[-1] | means])
 
     def baseline(self) -> None:
         model = self.built()
@@ -176,7 +196,7 @@ class Work:
         )
 
     def timed(self, name: str) -> Timer:
-        return Timer(self.out / "timing.json", name, self.outcome.seconds)
+        return Timer(self.outcome, name, self.device)
 
 
 class StoredRounds:
@@ -193,13 +213,23 @@ class StoredRounds:
         path = self.folder / f"findings-{number + 1}.safetensors"
         findings = store.load_findings(path)
         if findings is None:
-            label = f"detect {self.arm.name} {number + 1}"
-            with self.work.timed(label):
-                findings = detector.fit(model, self.work.outcome.train, self.work.progress, label)
+            findings = self.shared(detector) if number == 0 else None
+            if findings is None:
+                label = f"detect {self.arm.name} {number + 1}"
+                samples = self.work.outcome.test if self.arm.leak else self.work.outcome.train
+                with self.work.timed(label):
+                    findings = detector.fit(model, samples, self.work.progress, label)
             store.keep_findings(path, findings)
         masks = masks_of(self.work.outcome.train, findings.index)
         self.seen.append(Round(findings, None if masks is None else quality(findings, masks)))
         return findings
+
+    def shared(self, detector: Detector) -> Findings | None:
+        """What an earlier arm's equal detector found in the baseline, from which all arms start."""
+        for arm in self.work.recipe.arms:
+            if arm.name in self.work.outcome.rounds and (arm.detector, arm.leak) == (detector, self.arm.leak):
+                return self.work.outcome.rounds[arm.name][0].findings
+        return None
 
     def train(self, number: int, model: nn.Module, objective: Objective, findings: Findings) -> Objective:
         # What this round trains on is what the controls move about.
@@ -207,28 +237,6 @@ class StoredRounds:
         stage = store.Stage(self.folder / f"round-{number + 1}")
         samples = Masked(self.work.outcome.train, findings)
         return self.work.trained(stage, model, objective, samples, self.work.recipe.refining)
-
-
-def spent_before(path: Path) -> dict[str, float]:
-    """Seconds of the steps that were done already; none where that is lost, which is no reason to lose a run."""
-    with suppress(ValueError, OSError, TypeError, AttributeError):
-        return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
-    return {}
-
-
-class Timer:
-    """Seconds of a step, added up on disk over interruptions."""
-
-    def __init__(self, path: Path, name: str, seconds: dict[str, float]) -> None:
-        self.path, self.name, self.seconds = path, name, seconds
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        spent = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.start
-        self.seconds[self.name] = round(spent, 3)
-        write_whole(self.path, json.dumps(self.seconds, indent=1) + "\n")
 
 
 def salted(seed: int, name: str) -> int:

@@ -71,6 +71,10 @@ class Stage:
     def log(self) -> Path:
         return self.folder / "log.jsonl"
 
+    def rows(self) -> list[dict[str, float]]:
+        """The log so far, a row a step; empty if nothing was trained."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.is_file() else []
+
     def keep(self, model: nn.Module, state: State) -> None:
         """Append the epoch's log, then put the state in place: the state counts, the log is cut back to it."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from .train import Training, fit
 from .types import Objective, Progress, Samples, silent
 
 SUPPORTED, REFUTED, UNTESTED = "supported", "not supported", "not testable here"
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 
 
 class Claim(NamedTuple):
@@ -29,7 +30,7 @@ class Claim(NamedTuple):
 
     text: str
     source: str  # "paper", or "control" for what has to hold as well
-    verdict: str  # SUPPORTED, REFUTED or UNTESTED
+    verdict: str  # SUPPORTED, REFUTED or UNTESTED; or REPRODUCED, NOT_REPRODUCED
     published: str
     measured: str
 
@@ -79,6 +80,51 @@ class Traces(NamedTuple):
     panels: tuple[Progression, ...]
 
 
+class Line(NamedTuple):
+    """A curve; lines of one name share a colour, over all charts."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float], ...] = ()  # low and high at each point, or none
+    published: bool = False  # a paper's numbers: hollow marks that nothing joins
+
+
+class Chart(NamedTuple):
+    """Lines on the same axes."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+class Lines(NamedTuple):
+    """Curves, one chart next to another."""
+
+    title: str
+    note: str
+    axes: tuple[str, str]
+    charts: tuple[Chart, ...]
+    together: bool = True  # all charts share the vertical axis
+    log: bool = False  # the horizontal axis is logarithmic, with a tick at each point
+
+
+class Series(NamedTuple):
+    """What one thing reaches under each name."""
+
+    name: str
+    values: tuple[tuple[float, float, float], ...]  # value, low, high
+    published: tuple[float | None, ...] = ()  # a paper's value under each name, or none
+
+
+class Bars(NamedTuple):
+    """Values by name, a series next to another, one row for each panel."""
+
+    title: str
+    note: str
+    axis: str
+    names: tuple[str, ...]
+    panels: tuple[tuple[str, tuple[Series, ...]], ...]
+
+
 class Shown(NamedTuple):
     """An image, with what is not selected in the dark."""
 
@@ -96,7 +142,7 @@ class Pictures(NamedTuple):
     rows: tuple[tuple[Shown, ...], ...]
 
 
-Section = Table | Strips | Traces | Pictures
+Section = Table | Strips | Traces | Lines | Bars | Pictures
 
 
 @dataclass(frozen=True, eq=False)

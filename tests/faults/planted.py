@@ -19,6 +19,7 @@ from pathlib import Path
 
 import closed_loop
 import corrupting
+import drawing
 import ensembles
 import evaluating
 import fooling
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src") / "glasshouse"
 
 PARTS = (
-    *(closed_loop, surrogates, maps, relevance, showing, studies),
+    *(closed_loop, surrogates, maps, relevance, showing, studies, drawing),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]

@@ -50,6 +50,7 @@ def called(function: Callable[..., Any], settings: list[str], known: Mapping[str
         Data: data_of,
         Data | None: images_from,
         Architecture: model_from,
+        Architecture | None: model_from,
     }
     for setting in settings:
         name, value = split_setting(setting)

@@ -1,6 +1,7 @@
 """Data sets, planted shortcuts and augmentation. ``__all__`` is their registry."""
 
 from .augment import CropFlip
+from .backgrounds import OtherBackgrounds
 from .cifar_c import CIFARC
 from .corrupted import Corrupted
 from .decoys import GreyDecoy, Planted, PositionDecoy
@@ -22,6 +23,7 @@ __all__ = [
     "GreyDecoy",
     "Hub",
     "ImageFolder",
+    "OtherBackgrounds",
     "Parquet",
     "Photos",
     "Planted",

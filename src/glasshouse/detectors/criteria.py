@@ -16,9 +16,14 @@ from ..modes import frozen
 from ..types import Batch
 
 
+def weights(model: nn.Module, batch: Batch, segments: Tensor, lime: LIME) -> Tensor:
+    """LIME's beta for the true class, ``[B, S]``: above 0 it speaks for the class."""
+    return lime.surrogate(model, batch.x, batch.y, segments).beta
+
+
 def importance(model: nn.Module, batch: Batch, segments: Tensor, lime: LIME) -> Tensor:
     """|beta| of LIME for the true class, ``[B, S]``."""
-    return lime.surrogate(model, batch.x, batch.y, segments).beta.abs()
+    return weights(model, batch, segments, lime).abs()
 
 
 def sensitivity(model: nn.Module, batch: Batch, segments: Tensor) -> Tensor:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..explainers.superpixels import averaged, counts, painted
-from ..types import Batch, Samples
+from ..types import Batch, Progress, Samples, silent
 
 
 class Findings(NamedTuple):
-    """Scores of superpixels; from 1 on, a superpixel is called spurious."""
+    """Scores of superpixels; from 1 on, a superpixel is called spurious.
+
+    Without any images (M = 0) they speak of classes alone.
+    """
 
     index: Tensor  # type: ignore[assignment]  # [M] int64, the samples looked at
     y: Tensor  # [M] int64
@@ -32,8 +35,9 @@ class Findings(NamedTuple):
         return painted(self.flagged, self.segments)
 
     def area(self) -> float:
-        """Share of the pixels of the samples looked at that is flagged."""
-        return self.spurious().float().mean().item()
+        """Share of the pixels of the samples looked at that is flagged; without any, of the maps of the classes."""
+        region = self.spurious() if len(self.index) else self.by_class >= 1
+        return region.float().mean().item()
 
     def joined(self, earlier: Findings) -> Findings:
         """With what was found before on the same samples: a model that unlearnt a shortcut no longer shows it."""
@@ -43,9 +47,17 @@ class Findings(NamedTuple):
         )
 
     def new_since(self, earlier: Findings) -> float:
-        """Share of the flagged superpixels that were not flagged before; 0 if none is."""
-        new = self.flagged & ~earlier.flagged
-        return (new.sum() / self.flagged.sum().clamp_min(1)).item()
+        """Share of the flagged superpixels, or places of classes, that were not flagged before; 0 if none is."""
+        now, before = (f.flagged if len(f.index) else f.by_class >= 1 for f in (self, earlier))
+        return ((now & ~before).sum() / now.sum().clamp_min(1)).item()
+
+
+class Detector(Protocol):
+    """Finds what a model wrongly relies on in training samples."""
+
+    def fit(
+        self, model: nn.Module, samples: Samples, progress: Progress = silent, label: str = "detect"
+    ) -> Findings: ...
 
 
 def moved(findings: Findings, seed: int) -> Findings:
@@ -125,7 +137,10 @@ def found(findings: Findings, batch: Batch) -> Tensor:
     """
     if batch.index is None:
         raise ValueError("masks are found by Batch.index, and this batch has none")
+    of_class = findings.by_class[batch.y] >= 1
+    if not len(findings.index):
+        return of_class
     place = torch.searchsorted(findings.index, batch.index).clamp_max(len(findings.index) - 1)
     known = (findings.index[place] == batch.index).view(-1, 1, 1)
     own = painted(findings.flagged[place], findings.segments[place])
-    return torch.where(known, own, findings.by_class[batch.y] >= 1)
+    return torch.where(known, own, of_class)

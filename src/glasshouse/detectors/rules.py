@@ -43,15 +43,39 @@ class AnyCriterion:
         require(self, self.sigma >= 0, "sigma is at least 0")
 
     def __call__(self, model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, pool: Batch) -> Tensor:
+        return torch.stack(
+            self.ratios(model, batch, segments, lime, criteria.weights(model, batch, segments, lime))
+        ).amax(0)
+
+    def ratios(self, model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, beta: Tensor) -> list[Tensor]:
+        """Importance, sensitivity and instability over their bars, ``[B, S]`` each."""
         exists = existing(segments)
         values = (
-            (self.importance, criteria.importance(model, batch, segments, lime)),
+            (self.importance, beta.abs()),
             (self.sensitivity, criteria.sensitivity(model, batch, segments)),
             (self.instability, criteria.instability(model, batch, segments, lime, self.runs, self.sigma)),
         )
         # Strictly above the bar, as the paper writes it.
-        ratios = [value / bar(value, exists).clamp_min(1e-12) * (1 - 1e-6) for bar, value in values]
-        return torch.stack(ratios).amax(0)
+        return [value / bar(value, exists).clamp_min(1e-12) * (1 - 1e-6) for bar, value in values]
+
+
+@dataclass(frozen=True)
+class Signed(AnyCriterion):
+    """The paper's criteria with *irrelevant* read as evidence against the class: unstable, OR sensitive without
+    speaking for it, OR important and speaking against it. Nayyem et al., 2024, https://arxiv.org/abs/2412.18952
+
+    Differs from the paper: its literal rule, :class:`AnyCriterion`, flags what speaks for the class just as well.
+
+    Cost: ``runs`` + 1 LIME explanations and one gradient an image.
+    """
+
+    def __call__(self, model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, pool: Batch) -> Tensor:
+        beta = criteria.weights(model, batch, segments, lime)
+        important, sensitive, unstable = self.ratios(model, batch, segments, lime, beta)
+        # What does not count stays below 1, in its order.
+        against = torch.where(beta < 0, important, important.clamp_max(1) / 2)
+        useless = torch.where(beta <= 0, sensitive, sensitive.clamp_max(1) / 2)
+        return torch.stack([against, useless, unstable]).amax(0)
 
 
 @dataclass(frozen=True)

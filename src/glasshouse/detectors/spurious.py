@@ -90,6 +90,8 @@ def chosen_index(chosen: Samples) -> Tensor:
 
 
 def masks_of(samples: Samples, index: Tensor) -> Tensor | None:
-    """The data's own masks ``[M, H, W]``, to judge findings with; None if it has none."""
+    """The data's own masks ``[M, H, W]``, to judge findings with; None if it has none, or no sample is asked for."""
+    if not len(index):
+        return None
     found = [batch.mask for batch in batches(Subset(samples, tuple(index.tolist())), 256)]
     return None if any(mask is None for mask in found) else torch.cat([m for m in found if m is not None])

@@ -4,6 +4,8 @@ from .accuracy import Accuracy
 from .fooling import Fooled, MapSSIM, RankCorrelation, TopKIntersection
 from .localisation import MassInside
 from .perceptibility import LPIPS, SSIM, Distortion
+from .stability import Stability
+from .under import Under
 
 __all__ = [
     "LPIPS",
@@ -14,5 +16,7 @@ __all__ = [
     "MapSSIM",
     "MassInside",
     "RankCorrelation",
+    "Stability",
     "TopKIntersection",
+    "Under",
 ]

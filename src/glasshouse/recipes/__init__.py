@@ -4,6 +4,7 @@ Only the command line imports them.
 """
 
 from .evolved_explanations import evolved_explanations
+from .lime_refinement import lime_refinement
 from .refinement import cifar10, demo, refinement
 
-__all__ = ["cifar10", "demo", "evolved_explanations", "refinement"]
+__all__ = ["cifar10", "demo", "evolved_explanations", "lime_refinement", "refinement"]

@@ -7,11 +7,26 @@ from typing import Any
 
 from ..files import write_whole
 from ..spec import pretty
-from ..study import REFUTED, SUPPORTED, UNTESTED, Document, Pictures, Section, Strips, Study, Table, Traces
+from ..study import (
+    NOT_REPRODUCED,
+    REFUTED,
+    REPRODUCED,
+    SUPPORTED,
+    UNTESTED,
+    Bars,
+    Document,
+    Lines,
+    Pictures,
+    Section,
+    Strips,
+    Study,
+    Table,
+    Traces,
+)
 from . import figures, plots
 from .templates import template
 
-MARKS = {SUPPORTED: "pass", REFUTED: "fail", UNTESTED: "open"}
+MARKS = {SUPPORTED: "pass", REPRODUCED: "pass", REFUTED: "fail", NOT_REPRODUCED: "fail", UNTESTED: "open"}
 
 
 def write_document(document: Document, study: Study, out: Path) -> Path:
@@ -30,7 +45,8 @@ def write_document(document: Document, study: Study, out: Path) -> Path:
 
 def drawn(section: Section) -> dict[str, Any]:
     """A section with its drawing, its pictures or its table."""
-    told: dict[str, Any] = {"title": section.title, "note": section.note, "drawing": "", "table": None, "rows": None}
+    told: dict[str, Any] = {"title": section.title, "note": section.note}
+    told |= {"drawing": "", "long": False, "table": None, "rows": None}
     match section:
         case Table():
             return told | {"table": section}
@@ -40,6 +56,10 @@ def drawn(section: Section) -> dict[str, Any]:
             return told | {"drawing": plots.strips(section)}
         case Traces():
             return told | {"drawing": plots.traces(section)}
+        case Lines():
+            return told | {"drawing": plots.lines(section), "long": len(section.charts) > 1}
+        case Bars():
+            return told | {"drawing": plots.bars(section), "long": True}
 
 
 def cell(shown: Any) -> dict[str, str]:

@@ -17,6 +17,7 @@ from ..metrics import MassInside
 from ..modes import device_of, frozen
 from ..outcome import Outcome, Round
 from ..spec import pretty
+from ..store import Stage
 from ..titles import title
 from ..types import Batch, Progress, silent
 from . import figures, words
@@ -143,7 +144,9 @@ def found_figure(outcome: Outcome) -> str | None:
     if guided is None or not outcome.recipe.pictures:
         return None
     findings = outcome.rounds[guided.name][0].findings
-    some = findings.index[: 4 * outcome.recipe.pictures].tolist()
+    # A detector of whole classes looked at no image in particular.
+    shown = findings.index if len(findings.index) else torch.arange(len(outcome.train))
+    some = shown[: 4 * outcome.recipe.pictures].tolist()
     batch = outcome.train[some]._replace(index=torch.tensor(some))
     region = found(findings, batch)
     order = (
@@ -211,7 +214,7 @@ def prediction(outcome: Outcome, arm: str, batch: Batch) -> Tensor:
 def loss_figure(outcome: Outcome) -> str | None:
     """The training logs."""
     logs = {
-        str(path.parent.relative_to(outcome.out)): [json.loads(line) for line in path.read_text().splitlines()]
+        str(path.parent.relative_to(outcome.out)): Stage(path.parent).rows()
         for path in sorted(outcome.out.glob("**/log.jsonl"))
     }
     logs = {name: log for name, log in logs.items() if log}

@@ -1,5 +1,6 @@
-"""Studies: experiments that refine nothing. ``__all__`` is their registry."""
+"""Studies: experiments that are more than one recipe. ``__all__`` is their registry."""
 
 from .evolved_explanations import EvolvedExplanations
+from .lime_refinement import LIMERefinement, Trial
 
-__all__ = ["EvolvedExplanations"]
+__all__ = ["EvolvedExplanations", "LIMERefinement", "Trial"]

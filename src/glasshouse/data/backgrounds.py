@@ -1,0 +1,105 @@
+"""Natural shortcuts: what stands around an object. Xiao, Engstrom, Ilyas & Madry, ICLR 2021,
+https://arxiv.org/abs/2006.09994"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..spec import require
+from ..types import SPLITS, Batch, Data, Samples
+from .samples import batches, check_split, title_of
+
+
+@dataclass(frozen=True)
+class OtherBackgrounds:
+    """Any data with masks, where in some splits each object stands before the background of another class.
+
+    The background is that of another image of the split, drawn once by ``seed``; where that one's own object was, it
+    has the mean colour of its background. A model that looks at the object is as accurate as before. Labels, masks,
+    titles and positions stay.
+
+    Differs from the paper: no background is filled in by tiling, so that every pixel stays where it was.
+
+    Raises:
+        ValueError: if the data has no masks or a single class.
+    """
+
+    data: Data
+    splits: tuple[str, ...] = ("test",)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = f"splits is a tuple of one or more of: {', '.join(SPLITS)}"
+        require(self, bool(self.splits) and set(self.splits) <= set(SPLITS), known)
+
+    def __call__(self, split: str) -> Samples:
+        check_split(split)
+        samples = self.data(split)
+        if samples[[0]].mask is None:
+            raise ValueError("OtherBackgrounds needs data with masks, such as ImageFolder(root=..., masks=...)")
+        if split not in self.splits:
+            return samples
+        y = torch.cat([batch.y for batch in batches(samples, 256)])
+        return Backgrounds(samples, of_other_classes(y, self.seed))
+
+
+def of_other_classes(y: Tensor, seed: int) -> Tensor:
+    """For each label the position of one of another class, ``[N]``, drawn by ``seed``.
+
+    Raises:
+        ValueError: if all labels are equal.
+    """
+    if (y == y[0]).all():
+        raise ValueError("backgrounds of other classes need images of at least two classes")
+    order = y.argsort(stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(y))
+    counts = y.bincount(minlength=int(y.max()) + 1)
+    starts = counts.cumsum(0) - counts
+    # Sorted by class, the images after one's own class, and from the beginning again, are those of the others.
+    drawn = torch.rand(len(y), generator=torch.Generator().manual_seed(seed))
+    step = (drawn * (len(y) - counts[y])).long()
+    return order[(starts[y] + counts[y] + step) % len(y)]
+
+
+@dataclass(frozen=True, eq=False)
+class Backgrounds:
+    """A split whose objects stand before the backgrounds of the images at ``donors`` ``[N]``."""
+
+    samples: Samples
+    donors: Tensor
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.samples.classes
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: Sequence[int]) -> Batch:
+        batch = self.samples[index]
+        donor = self.samples[self.donors[torch.as_tensor(index, dtype=torch.int64)].tolist()]
+        return batch._replace(x=before(batch.x, masked(batch), donor.x, masked(donor)))
+
+    def title(self, i: int) -> str:
+        """What the sample is called where it comes from."""
+        return title_of(self.samples, i)
+
+
+def masked(batch: Batch) -> Tensor:
+    """The masks ``[B, H, W]``; ValueError if there are none."""
+    if batch.mask is None:
+        raise ValueError("OtherBackgrounds needs data with masks, such as ImageFolder(root=..., masks=...)")
+    return batch.mask
+
+
+def before(x: Tensor, mask: Tensor, donor: Tensor, donor_mask: Tensor) -> Tensor:
+    """Objects of ``x`` before the backgrounds of ``donor``: ``[B, C, H, W]`` each, masks ``[B, H, W]`` bool."""
+    behind = (~donor_mask)[:, None].to(x.dtype)
+    mean = (donor * behind).sum((2, 3), keepdim=True) / behind.sum((2, 3), keepdim=True).clamp_min(1)
+    background = torch.where(donor_mask[:, None], mean, donor)
+    return torch.where(mask[:, None], x, background)

@@ -1,0 +1,220 @@
+"""What the trials of LIME-guided refinement came to: values over seeds and images, and what may be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..attacks import StandardEnsemble
+from ..checks import Check
+from ..corruptions.naming import NAMES
+from ..detectors.findings import Quality, found
+from ..metrics import Stability
+from ..outcome import Outcome
+from ..statistics import Comparison, Estimate, compare, estimate
+from ..types import Corruption, Metric
+from . import lime_arms as arms
+
+if TYPE_CHECKING:
+    from .lime_refinement import Trial
+
+LEVEL = 0.05
+
+
+class Step(NamedTuple):
+    """What is called spurious at the start of a round: its area, and the share that was not before."""
+
+    area: float
+    new: float
+
+
+class Scene(NamedTuple):
+    """An image, and what each arm's detector calls spurious in it in the baseline."""
+
+    x: Tensor  # [3, H, W]
+    caption: str
+    spurious: dict[str, Tensor]  # arm: [H, W] bool
+
+
+class Seen(NamedTuple):
+    """One trial under one seed, as plain values."""
+
+    values: dict[str, dict[str, Tensor]]
+    close: dict[str, dict[str, Tensor]]
+    corrupted: dict[str, dict[Corruption, dict[str, Tensor]]]
+    logs: dict[str, list[dict[str, float]]]
+    steps: dict[str, list[Step]]
+    quality: dict[str, list[Quality | None]]
+    checks: dict[str, list[Check]]
+    seconds: dict[str, float]
+    memory: dict[str, float]
+    counts: tuple[int, int, int]  # training images, test images, classes
+    scenes: list[Scene]
+
+
+class Spread(NamedTuple):
+    """A mean over images and seeds: its 95 % interval over the images, and the means of the seeds."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation over the seeds; NaN with one."""
+        return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else float("nan")
+
+
+class Gain(NamedTuple):
+    """How far one arm is above another on the same images, over all seeds together, and under each."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    seeds: tuple[float, ...]
+
+    @property
+    def better(self) -> bool:
+        """Significantly, and under every seed."""
+        return self.p < LEVEL and min(self.seeds) > 0
+
+    @property
+    def worse(self) -> bool:
+        """The other way round."""
+        return self.p < LEVEL and max(self.seeds) < 0
+
+
+class Found(NamedTuple):
+    """A trial under all seeds."""
+
+    trial: Trial
+    seen: tuple[Seen, ...]
+    close: tuple[Metric, ...] = ()  # what some arms were measured by beside the recipe's own metrics
+
+    @property
+    def ensemble(self) -> Metric | None:
+        """The accuracy under several attacks, if that was measured."""
+        return next((m for m in self.close if isinstance(getattr(m, "attack", None), StandardEnsemble)), None)
+
+    @property
+    def stabilities(self) -> list[Stability]:
+        """How attributions were tried for stability."""
+        return [m for m in self.close if isinstance(m, Stability)]
+
+    @property
+    def names(self) -> list[str]:
+        """The arms, the baseline first."""
+        return list(self.seen[0].values)
+
+    @property
+    def refined(self) -> str:
+        """The arm that stands for the paper's refined model; empty if there is none."""
+        return next((name for name in arms.REFINED if name in self.names), "")
+
+    def table(self, arm: str, metric: Metric, corruption: Corruption | None = None) -> Tensor | None:
+        """Values ``[seeds, N]``, None if that was not measured."""
+        rows = [one(seen, arm, repr(metric), corruption) for seen in self.seen]
+        return None if any(row is None for row in rows) else torch.stack([r.double() for r in rows if r is not None])
+
+    def spread(self, arm: str, metric: Metric, corruption: Corruption | None = None) -> Spread | None:
+        """Mean and interval, None if that was not measured."""
+        values = self.table(arm, metric, corruption)
+        return None if values is None else spread(values)
+
+    def gain(self, arm: str, other: str, metric: Metric, corruption: Corruption | None = None) -> Gain | None:
+        """One arm against another, None if one of them was not measured."""
+        own, rival = (self.table(name, metric, corruption) for name in (arm, other))
+        return None if own is None or rival is None else gain(own, rival)
+
+    @property
+    def kinds(self) -> dict[str, list[Corruption]]:
+        """The corruptions by their published names, each with its severities."""
+        found: dict[str, list[Corruption]] = {}
+        for corruption in self.trial.corruptions:
+            found.setdefault(corruption_name(corruption), []).append(corruption)
+        return found
+
+    def under(self, arm: str, metric: Metric, kind: str) -> Tensor | None:
+        """Values ``[seeds, N]`` under a corruption, the mean over its severities; None if that was not measured."""
+        tables = [self.table(arm, metric, corruption) for corruption in self.kinds[kind]]
+        present = [table for table in tables if table is not None]
+        return torch.stack(present).mean(0) if len(present) == len(tables) else None
+
+
+def corruption_name(corruption: Corruption) -> str:
+    """The published name, or that of the class."""
+    published = (name for name, made in NAMES.items() if made is type(corruption))
+    return next(published, type(corruption).__name__)
+
+
+def one(seen: Seen, arm: str, metric: str, corruption: Corruption | None) -> Tensor | None:
+    """Values ``[N]`` of one seed."""
+    if corruption is not None:
+        return seen.corrupted.get(arm, {}).get(corruption, {}).get(metric)
+    return seen.values.get(arm, {}).get(metric, seen.close.get(arm, {}).get(metric))
+
+
+def spread(values: Tensor) -> Spread:
+    """Of values ``[seeds, N]``; with one seed the interval of a share is Wilson's."""
+    found: Estimate = estimate(values.nanmean(0).numpy())
+    return Spread(found.mean, found.low, found.high, tuple(values.nanmean(1).tolist()))
+
+
+def gain(own: Tensor, rival: Tensor) -> Gain:
+    """Paired over images: each image has the mean of its seeds on either side."""
+    found: Comparison = compare(own.nanmean(0).numpy(), rival.nanmean(0).numpy())
+    return Gain(found.difference, found.low, found.high, found.p, tuple((own - rival).nanmean(1).tolist()))
+
+
+def mean_over(found: Found, arm: str, metric: Metric) -> Tensor | None:
+    """Values ``[seeds, N]``, each the mean over all corruptions, None if none was measured."""
+    tables = [found.under(arm, metric, kind) for kind in found.kinds]
+    present = [table for table in tables if table is not None]
+    return torch.stack(present).mean(0) if present and len(present) == len(tables) else None
+
+
+def each_epoch(found: Found, arm: str, name: str) -> list[list[tuple[float, float]]]:
+    """What was noted after every epoch, a curve of (epoch, value) for each seed; without curves if it was not."""
+    curves = [[(row["epoch"] + 1.0, row[name]) for row in seen.logs.get(arm, []) if name in row] for seen in found.seen]
+    return [curve for curve in curves if curve]
+
+
+def losses(found: Found, arm: str) -> list[list[tuple[float, float]]]:
+    """Mean of the whole training loss over each epoch, a curve for each seed."""
+    curves = [loss_curve(seen.logs.get(arm, [])) for seen in found.seen]
+    return [curve for curve in curves if curve]
+
+
+def loss_curve(rows: Sequence[dict[str, float]]) -> list[tuple[float, float]]:
+    """(epoch, mean of the sum of all terms)."""
+    by_epoch: dict[float, list[float]] = {}
+    terms = [name for name in rows[0] if is_term(name)] if rows else []
+    for row in rows:
+        by_epoch.setdefault(row["epoch"] + 1.0, []).append(sum(row[name] for name in terms))
+    return [(epoch, sum(values) / len(values)) for epoch, values in by_epoch.items()]
+
+
+def is_term(column: str) -> bool:
+    """Whether a column of a log is a term of the loss, and not a count or what was measured after the epoch."""
+    return column not in ("epoch", "step", "lr", "validation") and "(" not in column
+
+
+def scenes(outcome: Outcome, count: int) -> list[Scene]:
+    """Images that a detector looked at, with what each arm's detector calls spurious in them."""
+    rounds = {name: kept[0].findings for name, kept in outcome.rounds.items()}
+    looked = next((f.index for f in rounds.values() if len(f.index)), None)
+    if looked is None or not count:
+        return []
+    index = looked[:count]
+    batch = outcome.train[index.tolist()]._replace(index=index)
+    regions = {name: found(findings, batch) for name, findings in rounds.items()}
+    return [
+        Scene(batch.x[i], outcome.train.classes[int(batch.y[i])], {name: r[i] for name, r in regions.items()})
+        for i in range(len(index))
+    ]
