@@ -23,8 +23,10 @@ from glasshouse.detectors.findings import Findings
 from glasshouse.explainers import LIME, Grid
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy, Mask
+from glasshouse.recipe import Recipe
 from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.spec import conforms, parse, pretty, required
+from glasshouse.studies import Trial
 from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter
 from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
@@ -37,7 +39,9 @@ REQUIRED: dict[str, Any] = {
     "name": "someone/something",
     "objective": CrossEntropy(),
     "root": "folder",
+    "recipe": Recipe(data=Digits(), model=SmallCNN(), arms=()),
     "train": "rows.parquet",
+    "trials": (Trial("digits", Recipe(data=Digits(), model=SmallCNN(), arms=())),),
 }
 EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}, "StandardEnsemble": {"budget": 0.02}}
 

@@ -1,36 +1,35 @@
-"""What the paper on LIME-guided refinement claims, and what has to hold besides, each with the number that decides."""
+"""What the paper on LIME-guided refinement claims, and what has to hold besides."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
-
-from ..checks.check import FAIL
 from ..data import OtherBackgrounds
-from ..metrics import Accuracy
-from ..recipe import folder_name
 from ..statistics import holm
-from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim
+from ..study import Claim
 from ..types import Metric
 from . import lime_arms as arms
-from .lime_found import Found, Gain, gain, losses, mean_over, spread
-from .lime_published import CORRUPTED_CLEAN, NOTHING, PUBLISHED, Pair
-
-NEAR = 5.0  # points around the paper's baseline within which levels can be compared
-COST = 0.25  # of a round's training time, what explaining and detecting may take
-
-
-class Judged(NamedTuple):
-    """A verdict and the number behind it."""
-
-    verdict: str
-    measured: str
-
-
-MISSING = Judged(UNTESTED, "not measured here")
+from .lime_found import Found
+from .lime_published import CORRUPTED_CLEAN, NOTHING, PUBLISHED
+from .lime_verdicts import (
+    MISSING,
+    Judged,
+    above_clean,
+    as_published,
+    better,
+    both,
+    cheap,
+    cost_in_clean,
+    decided,
+    everywhere,
+    leaked,
+    lower_loss,
+    over_corruptions,
+    pair,
+    settles,
+    sound,
+    steadier,
+)
 
 
 def claims(found: Sequence[Found]) -> tuple[Claim, ...]:
@@ -123,189 +122,3 @@ def against(f: Found, pairs: dict[str, tuple[str, str]], metric: Metric) -> list
     corrected = holm([g.p for g in present.values()])
     judged = [decided(g._replace(p=p)) for g, p in zip(present.values(), corrected, strict=True)]
     return list(zip(present, judged, strict=True))
-
-
-def decided(g: Gain, yes: str = SUPPORTED, no: str = REFUTED) -> Judged:
-    """Supported by a significant gain under every seed."""
-    return Judged(yes if g.better else no, points(g))
-
-
-def better(f: Found, metrics: Sequence[Metric]) -> Judged:
-    """The refined model above the baseline, significantly, in all of the metrics."""
-    gains = [f.gain(f.refined, arms.BASELINE, metric) for metric in metrics]
-    present = [g for g in gains if g is not None]
-    if len(present) < len(gains) or not gains:
-        return MISSING
-    told = "; ".join(points(g, 100 if isinstance(m, Accuracy) else 1) for g, m in zip(present, metrics, strict=True))
-    return Judged(REPRODUCED if all(g.better for g in present) else NOT_REPRODUCED, told)
-
-
-def both(f: Found, attacked: Callable[[float], Metric], eps: Sequence[float]) -> Judged:
-    """The same under one attack at several eps, with the levels."""
-    judged = better(f, [attacked(e) for e in eps])
-    if judged is MISSING:
-        return judged
-    told = (f"{level(f, f.refined, attacked(e))} against {level(f, arms.BASELINE, attacked(e))} at {e}" for e in eps)
-    return judged._replace(measured="; ".join(told))
-
-
-def cost_in_clean(f: Found, published: Pair) -> Judged:
-    """The drop is no larger than published, from about the same baseline."""
-    g = f.gain(arms.BASELINE, f.refined, arms.CLEAN)
-    if g is None or published[0] is None or published[1] is None:
-        return MISSING
-    told = f"{level(f, arms.BASELINE, arms.CLEAN)} → {level(f, f.refined, arms.CLEAN)}"
-    if not comparable(f, published):
-        return Judged(UNTESTED, f"{told}; this baseline is not the paper's")
-    return Judged(REPRODUCED if 100 * g.low <= published[0] - published[1] else NOT_REPRODUCED, told)
-
-
-def as_published(f: Found, clean: Pair) -> Judged:
-    """At least the published accuracy under PGD lies in or below our interval, from about the same baseline."""
-    own, published = f.spread(f.refined, arms.pgd(0.03)), PUBLISHED[f.trial.published].pgd[0.03][1]
-    if own is None or published is None:
-        return MISSING
-    told = level(f, f.refined, arms.pgd(0.03))
-    if not comparable(f, clean):
-        return Judged(UNTESTED, f"{told}; this baseline is not the paper's")
-    return Judged(REPRODUCED if 100 * own.high >= published else NOT_REPRODUCED, told)
-
-
-def comparable(f: Found, clean: Pair) -> bool:
-    """Whether our baseline is about as accurate as the paper's, so that levels mean the same."""
-    own = f.spread(arms.BASELINE, arms.CLEAN)
-    return own is not None and clean[0] is not None and abs(100 * own.mean - clean[0]) <= NEAR
-
-
-def lower_loss(f: Found) -> Judged:
-    """The whole training loss in the last epoch."""
-    ends = {name: [curve[-1][1] for curve in losses(f, name)] for name in (arms.BASELINE, f.refined)}
-    if not all(ends.values()):
-        return MISSING
-    base, own = (float(np.mean(ends[name])) for name in (arms.BASELINE, f.refined))
-    lower = max(ends[f.refined]) < min(ends[arms.BASELINE])
-    return Judged(REPRODUCED if lower else NOT_REPRODUCED, f"{own:.3f} against {base:.3f} in the last epoch")
-
-
-def over_corruptions(f: Found) -> Judged:
-    """Clean accuracy on corrupted images, the mean over the corruptions."""
-    own, base = (mean_over(f, name, arms.CLEAN) for name in (f.refined, arms.BASELINE))
-    if own is None or base is None:
-        return MISSING
-    g = gain(own, base)
-    told = f"{100 * spread(own).mean:.1f} against {100 * spread(base).mean:.1f} %: {points(g)}"
-    return Judged(REPRODUCED if g.better else NOT_REPRODUCED, told)
-
-
-def by_corruption(f: Found, arm: str, metric: Metric) -> dict[str, float]:
-    """Means in per cent under each corruption that was measured."""
-    tables = {kind: f.under(arm, metric, kind) for kind in f.kinds}
-    return {kind: 100 * spread(table).mean for kind, table in tables.items() if table is not None}
-
-
-def steadier(f: Found) -> Judged:
-    """The standard deviation of the accuracy over the corruptions."""
-    own, base = (list(by_corruption(f, name, arms.CLEAN).values()) for name in (f.refined, arms.BASELINE))
-    if len(own) < 2 or len(base) < 2:
-        return MISSING
-    spreads = [float(np.std(values, ddof=1)) for values in (own, base)]
-    told = f"sd {spreads[0]:.1f} against {spreads[1]:.1f} points"
-    return Judged(REPRODUCED if spreads[0] < spreads[1] else NOT_REPRODUCED, told)
-
-
-def everywhere(f: Found, metric: Metric) -> Judged:
-    """Refined above baseline for every corruption, and over all of them significantly."""
-    own, base = (by_corruption(f, name, metric) for name in (f.refined, arms.BASELINE))
-    tables = [mean_over(f, name, metric) for name in (f.refined, arms.BASELINE)]
-    if not own or tables[0] is None or tables[1] is None:
-        return MISSING
-    more = sum(own[c] > base[c] for c in own)
-    told = f"more for {more} of {len(own)}; {min(own.values()):.1f} to {max(own.values()):.1f} %, baseline "
-    told += f"{min(base.values()):.1f} to {max(base.values()):.1f} %"
-    holds = more == len(own) and gain(tables[0], tables[1]).better
-    return Judged(REPRODUCED if holds else NOT_REPRODUCED, told)
-
-
-def above_clean(f: Found) -> Judged:
-    """What no attack that raises the loss can do."""
-    clean, attacked = (by_corruption(f, f.refined, metric) for metric in (arms.CLEAN, arms.pgd(0.01)))
-    if not clean or not attacked:
-        return MISSING
-    worst = max(attacked[c] - clean[c] for c in clean)
-    told = f"on the same images at best {worst:+.1f} points from its accuracy without attack"
-    return Judged(REPRODUCED if worst > 0 else NOT_REPRODUCED, told)
-
-
-def leaked(f: Found) -> Judged:
-    """Detection on test images against detection on training images."""
-    g = f.gain(arms.LEAK, arms.AGGREGATED, arms.pgd(0.03))
-    if g is None:
-        return MISSING
-    bounded = max(abs(g.low), abs(g.high)) < 0.02
-    return Judged(REFUTED if g.better else SUPPORTED if bounded else UNTESTED, points(g))
-
-
-def settles(f: Found) -> Judged:
-    """The share of flags that are new at the start of the last round, against that of the second."""
-    runs = [seen.steps[f.refined][1:-1] for seen in f.seen if f.refined in seen.steps]
-    if not runs or min(map(len, runs)) < 1:
-        return MISSING
-    first, last = (float(np.mean([steps[i].new for steps in runs])) for i in (0, -1))
-    told = f"{100 * first:.0f} % of the flags are new in round 2"
-    if min(map(len, runs)) < 2:
-        return Judged(UNTESTED, f"{told}; there are too few rounds")
-    return Judged(SUPPORTED if last < first else REFUTED, f"{told}, {100 * last:.0f} % in the last")
-
-
-def cheap(f: Found) -> Judged:
-    """Seconds of the detections at the start of rounds, against those of the trainings."""
-    shares = {name: costs(f, name) for name in (f.refined, arms.BEST) if name}
-    known = {name: share for name, share in shares.items() if not math.isnan(share)}
-    if not known:
-        return MISSING
-    told = ", ".join(f"{name}: {100 * share:.0f} %" for name, share in known.items())
-    return Judged(SUPPORTED if max(known.values()) <= COST else REFUTED, told)
-
-
-def costs(f: Found, arm: str) -> float:
-    """Mean seconds of a detection, as a share of the mean seconds of a round's training; NaN if unknown."""
-    detect = [s for seen in f.seen for name, s in seen.seconds.items() if name.startswith(f"detect {arm} ")]
-    folder = f"{folder_name(arm)}/round-"
-    train = [s for seen in f.seen for name, s in seen.seconds.items() if name.startswith(folder)]
-    return float(np.mean(detect) / np.mean(train)) if detect and train else math.nan
-
-
-def sound(f: Found) -> Judged:
-    """Impossible results, and the self-checks of every run."""
-    worst = max(
-        (float((seen.values[arm][name] - seen.values[arm][repr(arms.CLEAN)]).max()), arm)
-        for seen in f.seen
-        for arm in seen.values
-        for name in seen.values[arm]
-        if name.startswith("Accuracy(attack=")
-    )
-    checks = [(arm, check) for seen in f.seen for arm, found in seen.checks.items() for check in found]
-    failed = [f"{arm}: {check.title}" for arm, check in checks if check.status == FAIL]
-    if worst[0] > 0:
-        return Judged(REFUTED, f"an image of {worst[1]} is wrong without attack and right under it")
-    return Judged(REFUTED if failed else SUPPORTED, "; ".join(dict.fromkeys(failed)) or "none is; all pass")
-
-
-def pair(published: Pair) -> str:
-    """``21.95 → 50.05``"""
-    return " → ".join("–" if value is None else f"{value:g}" for value in published)
-
-
-def level(f: Found, arm: str, metric: Metric) -> str:
-    """A mean in per cent."""
-    own = f.spread(arm, metric)
-    return "–" if own is None else f"{100 * own.mean:.1f} %"
-
-
-def points(g: Gain, scale: float = 100) -> str:
-    """``+1.2 [0.3, 2.1] points, p = 0.012``"""
-    unit, digits = (" points", 1) if scale == 100 else ("", 3)
-    low, high = (f"{scale * value:+.{digits}f}" for value in (g.low, g.high))
-    p = "p < 0.001" if g.p < 0.001 else f"p = {g.p:.3f}"
-    apart = "" if len(g.seeds) < 2 or min(g.seeds) > 0 or max(g.seeds) < 0 else ", not under every seed"
-    return f"{scale * g.difference:+.{digits}f} [{low}, {high}]{unit}, {p}{apart}"

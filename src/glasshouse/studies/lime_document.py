@@ -24,11 +24,12 @@ from ..study import (
 from ..titles import title
 from ..types import Metric
 from . import lime_arms as arms
-from .lime_claims import claims, costs, has_shortcut, points
+from .lime_claims import claims, has_shortcut
 from .lime_figures import figures
 from .lime_found import Found, Spread
 from .lime_inconsistencies import inconsistencies
 from .lime_published import NOTHING, PUBLISHED
+from .lime_verdicts import costs, points
 
 if TYPE_CHECKING:
     from .lime_refinement import LIMERefinement

@@ -112,21 +112,23 @@ def corrupted_epochs(f: Found) -> Lines:
         ]
         charts.append(Chart(name, tuple(line._replace(band=()) for line in lines)))
     note = f"Accuracy in per cent on {f.trial.recipe.watched} corrupted test images after every epoch, over the seeds."
-    title = heading(f, "accuracy under corruption over the epochs", "10, 11")
+    title = heading(f, "accuracy under corruption over the epochs", "10, 11" if f.trial.published == "CIFAR-10" else "")
     return Lines(title, note, ("epoch", "accuracy, %"), tuple(charts))
 
 
 def corrupted_bars(f: Found) -> list[Section]:
     """Baseline and refined under each corruption, without attack and under the paper's attacks."""
     measured: list[tuple[str, Metric, dict[str, Pair], str]] = [("no attack", arms.CLEAN, {}, "")]
-    numbers = dict(zip(CORRUPTED, ("12", "13", "14", "15"), strict=True))
+    theirs = f.trial.published == "CIFAR-10"
+    numbers = dict(zip(CORRUPTED, ("12", "13", "14", "15") if theirs else [""] * 4, strict=True))
     attacks = {"FGSM": arms.fgsm, "PGD": arms.pgd}
     for (name, eps), known in CORRUPTED.items():
-        measured.append((f"{name}, {eps}", attacks[name](eps), known, numbers[name, eps]))
+        measured.append((f"{name}, {eps}", attacks[name](eps), known if theirs else {}, numbers[name, eps]))
     return [
         Bars(
             heading(f, f"under corruption, {name}", number),
-            "Accuracy in per cent, 95 % intervals over the images; diamonds: the paper's numbers.",
+            "Accuracy in per cent, 95 % intervals over the images"
+            + ("; diamonds: the paper's numbers." if theirs else "."),
             "accuracy, %",
             tuple(f.kinds),
             ((name, tuple(series(f, metric, known))),),

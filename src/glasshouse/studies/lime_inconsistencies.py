@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 
 from ..study import Table
 from . import lime_arms as arms
-from .lime_claims import (
+from .lime_found import Found
+from .lime_published import INCONSISTENCIES
+from .lime_verdicts import (
     MISSING,
     Judged,
     above_clean,
+    better,
     by_corruption,
     level,
     lower_loss,
     over_corruptions,
     points,
 )
-from .lime_claims import better as refined_better
-from .lime_found import Found
-from .lime_published import INCONSISTENCIES
 
 
 def inconsistencies(found: Sequence[Found]) -> Table:
@@ -70,10 +70,10 @@ def unguided(f: Found) -> str:
 OURS: dict[str, Callable[[Found], str]] = {
     "above clean": measured(above_clean),
     "baseline above": baseline_above,
-    "accuracy caption": measured(lambda f: refined_better(f, [arms.CLEAN])),
+    "accuracy caption": measured(lambda f: better(f, [arms.CLEAN])),
     "loss caption": measured(lower_loss),
     "generalisation": measured(over_corruptions),
-    "stability": measured(lambda f: refined_better(f, f.stabilities[:1])),
+    "stability": measured(lambda f: better(f, f.stabilities[:1])),
     "leak": leak,
     "sets": lambda f: f"measured at {', '.join(map(str, arms.EPS))} with both",
     "literal rule": literal,
