@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import exp
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,23 @@ def mean_over(values: Tensor, region: Tensor) -> Tensor:
     return sums.sum() / (area > 0).sum().clamp_min(1)
 
 
+def concerned(batch: Batch) -> Batch:
+    """The images with a spurious region, or the first one if none has any.
+
+    The others cannot contribute, and a double backward pass costs more than to look which they are.
+    """
+    some = spurious(batch).flatten(1).any(1)
+    first = torch.arange(len(some), device=some.device) == 0
+    some = some | (first & ~some.any())
+    fields: list[Any] = [None if field is None else field[some] for field in batch]
+    return Batch(*fields)
+
+
 @dataclass(frozen=True)
 class Sensitivity:
     """Mean squared norm of the gradient of the true class's probability over the spurious pixels (the paper's L_reg).
 
-    Cost: one forward pass and a double backward pass.
+    Cost: one forward pass and a double backward pass over the images that have spurious pixels.
     Raises:
         ValueError: if the batch has no mask.
     """
@@ -45,8 +58,8 @@ class Sensitivity:
     weight: float = 1.0
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        norms = gradient_norms(model, batch)
-        return {"sensitivity": self.weight * mean_over(norms.square(), spurious(batch))}
+        some = concerned(batch)
+        return {"sensitivity": self.weight * mean_over(gradient_norms(model, some).square(), spurious(some))}
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Lagrangian:
     :meth:`advance` moves the multiplier by dual ascent, here in the exponent so that it stays positive:
     multiplier * exp(``rate`` * clip(mean norm / delta - 1, -1, 1)).
 
-    Cost: one forward pass and a double backward pass.
+    Cost: one forward pass and a double backward pass over the images that have spurious pixels.
     Raises:
         ValueError: if the batch has no mask.
     """
@@ -72,8 +85,9 @@ class Lagrangian:
         require(self, self.rate >= 0, "rate is at least 0")
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        region = spurious(batch)
-        norm = mean_over(gradient_norms(model, batch), region)
+        some = concerned(batch)
+        region = spurious(some)
+        norm = mean_over(gradient_norms(model, some), region)
         return {"constraint": self.multiplier * torch.where(region.any(), norm - self.delta, 0.0)}
 
     def advance(self, terms: dict[str, float]) -> Lagrangian:
