@@ -20,9 +20,9 @@ from timing import interleaved, last_line, ratio, setup
 from torch import nn
 
 from glasshouse.data.samples import Memory
+from glasshouse.detectors import Spurious
 from glasshouse.detectors.findings import Masked
 from glasshouse.recipes.lime_refinement import SIZES, Size, short
-from glasshouse.refine import Detector
 from glasshouse.studies import lime_arms as arms
 from glasshouse.timer import peak_memory
 from glasshouse.train import SGD, fit
@@ -40,7 +40,7 @@ def noise(count: int) -> Memory:
     return Memory(pixels, torch.arange(count) % 10, tuple("abcdefghij"))
 
 
-def detection(detector: Detector, model: nn.Module, samples: Samples) -> None:
+def detection(detector: Spurious, model: nn.Module, samples: Samples) -> None:
     detector.fit(model, samples)
     synchronised()
 
@@ -68,7 +68,9 @@ def share(size: Size, name: str, images: int, repetitions: int, device: str) -> 
     arm = next(arm for arm in short(size) if arm.name == name)
     model = size.model(10).to(memory_format=torch.channels_last).to(device)
     looked_at, trained = noise(images), noise(images)
-    detector = replace(arm.detector, images=0)  # type: ignore[type-var]
+    if not isinstance(arm.detector, Spurious):
+        raise ValueError(f"the arm {name!r} explains nothing")
+    detector = replace(arm.detector, images=0)
     masked = Masked(trained, detector.fit(model, trained))
     parts: dict[str, Callable[[], object]] = {
         "detection": partial(detection, detector, model, looked_at),

@@ -42,6 +42,7 @@ class Table(NamedTuple):
     note: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    named: int = 2  # so many columns are words; the others are numbers
 
 
 class Panel(NamedTuple):

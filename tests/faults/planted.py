@@ -26,6 +26,7 @@ import fooling
 import hardening
 import maps
 import minimal_norm
+import refining
 import relevance
 import showing
 import studies
@@ -36,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src") / "glasshouse"
 
 PARTS = (
-    *(closed_loop, surrogates, maps, relevance, showing, studies, drawing),
+    *(closed_loop, surrogates, maps, relevance, showing, studies, drawing, refining),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]

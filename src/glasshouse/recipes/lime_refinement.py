@@ -58,7 +58,7 @@ class Size(NamedTuple):
 SIZES = {
     "smoke": Size(SmallCNN(width=8), 1000, 4e-3, 4, 2, 2, 60, 24, 2, 2, 100, 64, 16, 0.05, 32, (3,), 8, 2),
     "small": Size(SmallCNN(width=16), 1600, 2e-3, 8, 3, 2, 240, 64, 2, 4, 600, 128, 64, 0.2, 128, (3,), 16, 3),
-    "paper": Size(ResNet18(), 0, 1e-3, 30, 3, 10, 10_000, 128, 2, 7, 0, 1000, 1000, 1.0, 1000, (1, 3, 5), 64, 3),
+    "paper": Size(ResNet18(), 0, 1e-3, 30, 3, 10, 4000, 96, 2, 7, 0, 1000, 1000, 1.0, 1000, (1, 3, 5), 64, 3),
 }
 
 
@@ -225,8 +225,8 @@ def grid(size: Size) -> tuple[Arm, ...]:
 
 
 def spurious(rule: Rule, size: Size) -> Spurious:
-    """A detector with one of the rules."""
-    return Spurious(rule=rule, lime=lime(size), images=size.looked_at)
+    """A detector with one of the rules; what the paper's criteria find in an image says nothing of other images."""
+    return Spurious(rule=rule, lime=lime(size), images=size.looked_at, by_class=isinstance(rule, Transplanted))
 
 
 def fast() -> FGSM:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..attacks import StandardEnsemble
+from ..metrics import Stability
 from ..study import (
     NOT_REPRODUCED,
     REPRODUCED,
@@ -103,7 +105,7 @@ def published_table(f: Found) -> Table:
         f"{arms.LITERAL}: the paper as printed; {arms.FULL}: 'irrelevant' read as evidence against the class."
     )
     columns = ("", "published: baseline", "published: refined", *shown)
-    return Table(f"{f.trial.name}: the published numbers beside ours", note, columns, tuple(rows))
+    return Table(f"{f.trial.name}: the published numbers beside ours", note, columns, tuple(rows), named=1)
 
 
 def pair(published: tuple[float | None, float | None]) -> tuple[str, str]:
@@ -144,13 +146,21 @@ def grid_table(f: Found) -> Table:
         f"points above '{arms.FGSM_ONLY}', paired over images. Arms named as controls take as many rounds as the arm "
         "that they are the control of. Stability: rank correlation of attributions before and after a little noise."
     )
-    columns = ("", *map(short, known), "beyond FGSM", *(f"stability, {type(m.explainer).__name__}" for m in steady))
-    return Table(f"{f.trial.name}: what each part does", note, columns, tuple(rows))
+    columns = ("", *map(short, known), "beyond FGSM", *(f"stability, {brief_name(m)}" for m in steady))
+    return Table(f"{f.trial.name}: what each part does", note, columns, tuple(rows), named=1)
+
+
+def brief_name(metric: Stability) -> str:
+    """The explainer's class."""
+    return type(metric.explainer).__name__
 
 
 def short(metric: Metric) -> str:
     """A column's heading."""
     names = {repr(arms.CLEAN): "clean", repr(arms.STANDARD_PGD): "PGD-40, random start, 0.03"}
+    attack = getattr(metric, "attack", None)
+    if isinstance(attack, StandardEnsemble):
+        return "ensemble, 0.03" + ("" if attack.budget == 1 else f", {100 * attack.budget:g} % of its budget")
     names |= {repr(arms.fgsm(0.03)): "FGSM, 0.03", repr(arms.pgd(0.03)): "PGD, 0.03"}
     return names.get(repr(metric), title(metric).removeprefix("accuracy, "))
 
@@ -163,7 +173,9 @@ def under(f: Found) -> str:
 def beyond(f: Found, name: str) -> str:
     """Points above training by FGSM alone."""
     g = f.gain(name, arms.FGSM_ONLY, arms.CLEAN if has_shortcut(f) else arms.pgd(0.03))
-    return "–" if g is None or name == arms.FGSM_ONLY else points(g)
+    if g is None or name == arms.FGSM_ONLY:
+        return "–"
+    return f"{100 * g.difference:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]"
 
 
 def cost_table(found: Sequence[Found]) -> Table:

@@ -81,10 +81,7 @@ def against_eps(f: Found, numbers: str) -> Lines:
     known = PUBLISHED.get(f.trial.published, NOTHING)
     attacks = (("FGSM", arms.fgsm, known.fgsm), ("PGD-40", arms.pgd, known.pgd))
     charts = tuple(Chart(f"under {name}", tuple(swept(f, attacked, p))) for name, attacked, p in attacks)
-    note = (
-        "Accuracy in per cent, 95 % intervals over the images; at 0 without attack. Marks without a line: the paper's "
-        "numbers."
-    )
+    note = "Accuracy in per cent, 95 % intervals over the images. Marks without a line: the paper's numbers."
     return Lines(heading(f, "accuracy against eps", numbers), note, ("eps", "accuracy, %"), charts, log=True)
 
 
@@ -154,7 +151,7 @@ def series(f: Found, metric: Metric, published: dict[str, Pair]) -> list[Series]
 
 def pictures(f: Found) -> Pictures:
     """Training images with what each rule calls spurious in the dark."""
-    rules = [n for n in (arms.LITERAL, arms.FULL, arms.AUTOMATIC, arms.AGGREGATED) if n in f.seen[0].scenes[0].spurious]
+    rules = [n for n in (arms.LITERAL, arms.FULL, arms.BEST, arms.AGGREGATED) if n in f.seen[0].scenes[0].spurious]
     rows = tuple(
         (Shown(s.x, None, s.caption), *(Shown(s.x, ~s.spurious[n], share(s.spurious[n])) for n in rules))
         for s in f.seen[0].scenes

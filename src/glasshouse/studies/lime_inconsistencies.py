@@ -26,7 +26,7 @@ def inconsistencies(found: Sequence[Found]) -> Table:
     own = next((f for f in found if f.trial.published == "CIFAR-10" and f.refined), None)
     rows = tuple((f"{i}.", text, "–" if own is None else OURS[name](own)) for i, (name, text) in numbered())
     note = "What in the paper contradicts itself or cannot be, and what our runs on its first data set say of it."
-    return Table("Inconsistencies of the paper", note, ("", "in the paper", "in our runs"), rows)
+    return Table("Inconsistencies of the paper", note, ("", "in the paper", "in our runs"), rows, named=3)
 
 
 def numbered() -> list[tuple[int, tuple[str, str]]]:
