@@ -127,9 +127,9 @@ def changed(arm: str, **values: float) -> dict[str, dict[str, Tensor]]:
         ("PGD: and also", REPRODUCED, changed(arms.LITERAL, pgd30=0.0), NOT_REPRODUCED),
         ("as much as published", REPRODUCED, changed(arms.LITERAL, pgd3=0.2), NOT_REPRODUCED),
         ("as much as published", REPRODUCED, changed(arms.BASELINE, clean=0.6), UNTESTED),
-        ("than FGSM training alone", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.4), REFUTED),
-        ("than FGSM training alone", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.5), REFUTED),
-        ("It holds more than with masks", SUPPORTED, changed(arms.RANDOM, pgd3=0.4), REFUTED),
+        ("literal rule, holds more than FGSM", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.4), REFUTED),
+        ("literal rule, holds more than FGSM", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.5), REFUTED),
+        ("full, holds more than with masks", SUPPORTED, changed(arms.RANDOM, pgd3=0.4), REFUTED),
         ("Detecting on the test", SUPPORTED, changed(arms.LEAK, pgd3=0.4), REFUTED),
         ("Detecting on the test", SUPPORTED, changed(arms.LEAK, pgd3=0.28), UNTESTED),
         ("self-checks pass", SUPPORTED, changed(arms.FULL, clean=0.3), REFUTED),
@@ -177,7 +177,7 @@ def test_steadiness_is_over_the_corruptions() -> None:
 
 def test_a_single_seed_that_disagrees_counts() -> None:
     other = changed(arms.FGSM_ONLY, pgd3=0.41)
-    claim = verdict(found(seen(USUAL), seen(USUAL), seen(other)), "than FGSM training alone")
+    claim = verdict(found(seen(USUAL), seen(USUAL), seen(other)), "literal rule, holds more than FGSM")
     assert claim.verdict == REFUTED
     assert "not under every seed" in claim.measured
 
@@ -185,7 +185,7 @@ def test_a_single_seed_that_disagrees_counts() -> None:
 def test_a_planted_shortcut_is_judged_without_attack() -> None:
     values = changed(arms.FGSM_ONLY, clean=0.3, pgd3=0.9)
     planted = found(seen(values), data=Planted(data=Digits(decoy=None)), published="")
-    claim = verdict(planted, "than FGSM training alone")
+    claim = verdict(planted, "literal rule, holds more than FGSM")
     assert claim.verdict == SUPPORTED
     assert "shortcut" in claim.text
     assert "+55.0" in claim.measured

@@ -14,6 +14,7 @@ import torch
 from .. import __version__
 from ..attacks import StandardEnsemble
 from ..metrics import Stability
+from ..recipe import folder_name
 from ..study import (
     NOT_REPRODUCED,
     REPRODUCED,
@@ -62,10 +63,10 @@ def verdict(told: Sequence[Claim], found: Sequence[Found]) -> str:
 def bought(f: Found) -> str:
     """What the explanations bought on one trial."""
     metric, where = (arms.CLEAN, "in test") if has_shortcut(f) else (arms.pgd(0.03), "under PGD at 0.03")
-    pairs = ((f.refined, arms.FGSM_ONLY), (arms.BEST, arms.BEST_UNGUIDED))
-    gains = [(own, other, f.gain(own, other, metric)) for own, other in pairs if own]
-    parts = [f"{points(g)} ({own} against {other})" for own, other, g in gains if g is not None]
-    return f"{f.trial.name}: the explanations bought {' and '.join(parts)} {where}." if parts else ""
+    pairs = (*((name, arms.FGSM_ONLY) for name in arms.REFINED), (arms.BEST, arms.BEST_UNGUIDED))
+    gains = [(own, other, f.gain(own, other, metric)) for own, other in pairs]
+    parts = [f"{own} {points(g)} over {other}" for own, other, g in gains if g is not None]
+    return f"What the explanations bought on {f.trial.name}, {where}: {'; '.join(parts)}." if parts else ""
 
 
 def described(study: LIMERefinement, found: Sequence[Found], device: str) -> tuple[tuple[str, str], ...]:
@@ -197,7 +198,8 @@ def cost_table(found: Sequence[Found]) -> Table:
 
 def seconds(f: Found, name: str) -> tuple[str, str]:
     """Mean seconds of a round's training and of a detection."""
-    return tuple(f"{float(np.mean(noted)):.1f}" for noted in steps(f, name, "seconds"))  # type: ignore[return-value]
+    training, detecting = (f"{float(np.mean(noted)):.1f}" for noted in steps(f, name, "seconds"))
+    return training, detecting
 
 
 def memory(f: Found, name: str) -> str:
@@ -208,8 +210,6 @@ def memory(f: Found, name: str) -> str:
 
 def steps(f: Found, name: str, what: str) -> list[list[float]]:
     """What was noted of an arm's trainings, and of its detections."""
-    from ..recipe import folder_name
-
     noted = [getattr(seen, what) for seen in f.seen]
     starts = (f"{folder_name(name)}/round-", f"detect {name} ")
     return [[v for row in noted for key, v in row.items() if key.startswith(start)] for start in starts]
