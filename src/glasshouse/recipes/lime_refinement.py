@@ -45,9 +45,9 @@ class Size(NamedTuple):
     samples: int  # LIME's maskings
     runs: int  # explanations of an image for its instability
     steps: int  # of PGD in the best variant's training
-    test: int
-    watched: int
-    close: int
+    test: int  # images
+    watched: int  # after every epoch
+    close: int  # under the ensemble, and for stability
     budget: float  # of the ensemble
     corrupted: int
     severities: tuple[int, ...]
@@ -55,11 +55,67 @@ class Size(NamedTuple):
     seeds: int
 
 
-SIZES = {
-    "smoke": Size(SmallCNN(width=8), 1000, 4e-3, 4, 2, 2, 60, 24, 2, 2, 100, 64, 16, 0.05, 32, (3,), 8, 2),
-    "small": Size(SmallCNN(width=16), 1600, 2e-3, 8, 3, 2, 240, 64, 2, 4, 600, 128, 64, 0.2, 128, (3,), 16, 3),
-    "paper": Size(ResNet18(), 0, 1e-3, 30, 3, 10, 4000, 96, 2, 7, 0, 1000, 1000, 1.0, 1000, (1, 3, 5), 64, 3),
-}
+SMOKE = Size(
+    model=SmallCNN(width=8),
+    images=1000,
+    lr=4e-3,
+    epochs=4,
+    rounds=2,
+    refining=2,
+    looked_at=60,
+    samples=24,
+    runs=2,
+    steps=2,
+    test=100,
+    watched=64,
+    close=16,
+    budget=0.05,
+    corrupted=32,
+    severities=(3,),
+    checks=8,
+    seeds=2,
+)
+SMALL = Size(
+    model=SmallCNN(width=16),
+    images=1600,
+    lr=2e-3,
+    epochs=8,
+    rounds=3,
+    refining=2,
+    looked_at=240,
+    samples=64,
+    runs=2,
+    steps=4,
+    test=600,
+    watched=128,
+    close=64,
+    budget=0.2,
+    corrupted=128,
+    severities=(3,),
+    checks=16,
+    seeds=3,
+)
+PAPER = Size(
+    model=ResNet18(),
+    images=0,
+    lr=1e-3,
+    epochs=30,
+    rounds=3,
+    refining=10,
+    looked_at=4000,
+    samples=96,
+    runs=2,
+    steps=7,
+    test=0,
+    watched=1000,
+    close=1000,
+    budget=1.0,
+    corrupted=1000,
+    severities=(1, 3, 5),
+    checks=64,
+    seeds=3,
+)
+SIZES = {"smoke": SMOKE, "small": SMALL, "paper": PAPER}
 
 
 def lime_refinement(

@@ -124,14 +124,14 @@ def round_rows(outcome: Outcome) -> list[dict[str, str]]:
 def round_row(name: str, now: Round, first: Round) -> dict[str, str]:
     """One detection in words; the carried share is over what the first one flagged."""
     flagged = first.findings.flagged
-    carried = now.findings.score[flagged].mean().item() if flagged.any() else float("nan")
+    carried = f"{now.findings.score[flagged].mean().item():.2f}" if flagged.any() else "–"
     quality = now.quality
     return {
         "name": name,
         "images": str(len(now.findings.y)),
         "flagged": words.percent(now.findings.flagged.any(1).float().mean().item()),
         "area": words.percent(now.findings.area(), 2),
-        "carried": f"{carried:.2f}",
+        "carried": carried,
         "precision": words.percent(quality.precision) if quality else "–",
         "recall": words.percent(quality.recall) if quality else "–",
         "auroc": f"{quality.auroc:.4f}" if quality and quality.auroc is not None else "–",
