@@ -22,7 +22,8 @@ from torch import nn
 from glasshouse.data.samples import Memory
 from glasshouse.detectors import Spurious
 from glasshouse.detectors.findings import Masked
-from glasshouse.recipes.lime_refinement import SIZES, Size, short
+from glasshouse.recipes.lime_refinement import short
+from glasshouse.recipes.lime_sizes import SIZES, Size
 from glasshouse.studies import lime_arms as arms
 from glasshouse.timer import peak_memory
 from glasshouse.train import SGD, fit

@@ -27,7 +27,18 @@ ORDER = (
     *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),
 )
 
-READS_FILES = ("data/", "models/", "report/", "review/", "files.py", "store.py", "timer.py", "registry.py", "run.py", "cli/")
+READS_FILES = (
+    "data/",
+    "models/",
+    "report/",
+    "review/",
+    "files.py",
+    "store.py",
+    "timer.py",
+    "registry.py",
+    "run.py",
+    "cli/",
+)
 FILE_CALLS = {
     *("open", "safe_open", "load_file", "save_file", "fromfile", "tofile", "read_table", "read_image", "write_image"),
     *("write_text", "write_bytes", "read_text", "read_bytes", "savez", "savez_compressed", "savefig", "loadtxt"),

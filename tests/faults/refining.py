@@ -28,8 +28,15 @@ FAULTS = [
     Fault(
         "signed forgets instability", "detectors/rules.py", "[against, useless, unstable]", "[against, useless]", KNOWN
     ),
-    Fault("one set for all classes", "detectors/aggregated.py", "    if not by_class:", "    if True:", KNOWN),
-    Fault("never one set", "detectors/aggregated.py", "    if not by_class:", "    if False:", KNOWN),
+    Fault(
+        "explained once too often",
+        "detectors/rules.py",
+        "(self.importance, beta.abs())",
+        "(self.importance, criteria.importance(model, batch, segments, lime))",
+        KNOWN,
+    ),
+    Fault("one set for all classes", "detectors/aggregated.py", "    if by_class:", "    if False:", KNOWN),
+    Fault("never one set", "detectors/aggregated.py", "    if by_class:", "    if True:", KNOWN),
     Fault(
         "too many places",
         "detectors/aggregated.py",
@@ -37,12 +44,21 @@ FAULTS = [
         "round(2 * share * flat.shape[1])",
         KNOWN,
     ),
+    Fault("flagged by nobody", "detectors/aggregated.py", "torch.where(often > least, often, 0.0)", "often", KNOWN),
+    Fault("scores overrule", "detectors/aggregated.py", "1 / (2 * len(score))", "1e-3", KNOWN),
+    Fault(
+        "no tie is broken",
+        "detectors/aggregated.py",
+        "values = flagged + least * score",
+        "values = flagged + 0 * score",
+        KNOWN,
+    ),
     Fault(
         "seldom is often",
         "detectors/aggregated.py",
-        "one_hot.sum(0).clamp_min(1).view(-1, 1, 1)",
-        "1 / one_hot.sum(0).clamp_min(1).view(-1, 1, 1)",
-        "tests/stages/test_lime_refinement.py",
+        "values) / one_hot.sum(0)",
+        "values) * one_hot.sum(0)",
+        KNOWN,
     ),
     Fault(
         "no place without images",
@@ -69,6 +85,20 @@ FAULTS = [
         KNOWN,
     ),
     Fault("last copy counts", "metrics/stability.py", "torch.stack(found).mean(0)", "found[-1]", KNOWN),
+    Fault(
+        "turned over is the same", "metrics/stability.py", "stack(found).mean(0)", "stack(found).abs().mean(0)", KNOWN
+    ),
+    Fault("no order is order", "metrics/stability.py", "stack(found).mean", "stack(found).nan_to_num(1).mean", KNOWN),
+    Fault("noise leaves the range", "metrics/stability.py", ".clamp(0, 1)", "", KNOWN),
+    Fault("one noise for all images", "metrics/stability.py", "noise.to(x)", "noise[:1].to(x)", KNOWN),
+    Fault(
+        "one noise for all copies",
+        "metrics/stability.py",
+        "stream.normal(*x.shape[1:])",
+        "draws(x, 1).normal(*x.shape[1:])",
+        KNOWN,
+    ),
+    Fault("attack is lost", "metrics/under.py", "self.metric(model,", "Accuracy()(model,", KNOWN),
     Fault("nothing is corrupted", "metrics/under.py", "x=self.corruption(batch.x)", "x=batch.x", KNOWN),
     Fault(
         "own background",

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from glasshouse import store
+from glasshouse.attacks import PGD, Linf
 from glasshouse.corruptions import Brightness
 from glasshouse.data import Digits, OtherBackgrounds
 from glasshouse.data.backgrounds import before, of_other_classes
 from glasshouse.data.samples import Memory, batches
 from glasshouse.detectors import Absolute, Aggregated, AnyCriterion, Signed, Spurious
+from glasshouse.detectors.aggregated import frequency, top
 from glasshouse.detectors.criteria import weights
 from glasshouse.detectors.findings import Findings, Masked, found, moved, quality
 from glasshouse.explainers import LIME, ConstantFill, Grid, InputGradient
@@ -74,6 +76,25 @@ def test_what_is_unstable_is_spurious_either_way() -> None:
         assert (criteria_of(EACH, rule)[0] >= 1).all()
 
 
+def test_a_rule_explains_an_image_once_and_once_more_for_each_run() -> None:
+    seen: list[int] = []
+
+    class Counting(Cells):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(len(x))
+            return super().forward(x)
+
+    x = torch.full((3, 3, SIDE, SIDE), 0.5)
+    lime = LIME(segmenter=Grid(cells=4), samples=20, fill=ConstantFill(value=0.0))
+    batch, segments, model = Batch(x, torch.zeros(3, dtype=torch.int64)), lime.segmenter(x), Counting(EACH)
+    weights(model, batch, segments, lime)
+    once = sum(seen)
+    for rule in (AnyCriterion(runs=2), Signed(runs=2)):
+        seen.clear()
+        rule(model, batch, segments, lime, batch)
+        assert sum(seen) == 3 * once + len(x)  # and one gradient
+
+
 @dataclass(frozen=True)
 class Told:
     """A detector that flags the left half of class 0, a corner of class 1, and the top row of a single image."""
@@ -108,11 +129,27 @@ def test_places_of_a_class_are_those_flagged_most_often_in_it() -> None:
     assert torch.equal(findings.by_class[0] >= 1, left)
     assert (findings.by_class[1] >= 1)[corner].all()
     assert (findings.by_class >= 1).float().mean((1, 2)).le(0.5).all()
+    assert not (findings.by_class[2] >= 1).any()  # no image of that class is flagged anywhere
     few = places(share=1 / 16)
     assert torch.equal(few.by_class[1] >= 1, corner)
     together = places(by_class=False, share=0.25)
     assert torch.equal(together.by_class[0], together.by_class[2])
     assert (together.by_class[0] >= 1).float().mean() == 0.25
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+@pytest.mark.parametrize("count", [10, 4000])
+def test_how_often_comes_first_and_the_score_decides_between_equal_ones(count: int, by_class: bool) -> None:
+    half, y = count // 2, torch.zeros(count, dtype=torch.int64)
+    segments = torch.arange(4).view(1, 2, 2).expand(count, 2, 2)
+    for often, rival in ((0, 3), (3, 0)):
+        for more, best in ((1, often), (0, rival)):
+            score = torch.full((count, 4), 0.1)
+            score[: half + more, often], score[:half, rival] = 1.0, 50.0
+            findings = Findings(torch.arange(count), y, segments, score, torch.zeros(1, 2, 2))
+            values = frequency(findings, by_class)
+            assert values[0].flatten()[often].item() == pytest.approx((half + more) / count, abs=1 / count)
+            assert top(values, 0.25).flatten().nonzero().flatten().tolist() == [best]
 
 
 def test_places_without_images_are_masks_and_count_as_such(tmp_path: Path) -> None:
@@ -186,6 +223,49 @@ def test_stability_explains_the_class_that_was_predicted() -> None:
     assert all(torch.equal(target, model(batch.x).argmax(1)) for target in asked)
 
 
+def test_a_gradient_that_never_changes_is_stable_and_one_that_is_zero_has_no_order() -> None:
+    batch, model = some()[list(range(12))], Cells(EACH)
+    predicted = model(batch.x).argmax(1)
+    assert predicted.unique().tolist() == [0, 1]
+    values = Stability(explainer=InputGradient())(model, batch)
+    torch.testing.assert_close(values[predicted == 0], torch.ones(int((predicted == 0).sum())))
+    assert values[predicted == 1].isnan().all()  # the second logit is constant
+
+
+def test_stability_is_the_mean_over_copies_and_falls_below_0_where_maps_are_turned_over() -> None:
+    calls: list[int] = []
+
+    @dataclass(frozen=True)
+    class Turning:
+        def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
+            calls.append(len(x))
+            ramp = torch.arange(SIDE**2.0).view(1, SIDE, SIDE).expand(len(x), -1, -1)
+            return ramp if len(calls) % 2 else -ramp
+
+    values = Stability(explainer=Turning(), copies=3)(Cells(EACH), some()[list(range(4))])
+    torch.testing.assert_close(values, -torch.ones(4) / 3)  # the copies have -1, 1 and -1
+
+
+def test_every_copy_and_every_image_has_noise_of_its_own_within_the_range() -> None:
+    seen: list[Tensor] = []
+
+    @dataclass(frozen=True)
+    class Seeing:
+        def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
+            seen.append(x)
+            return x.sum(1)
+
+    grey = Batch(0.4 + 0.02 * torch.arange(8.0).view(-1, 1, 1, 1).expand(8, 3, SIDE, SIDE), torch.zeros(8).long())
+    for batch in (some()[list(range(8))], grey):
+        seen.clear()
+        Stability(explainer=Seeing(), sigma=0.1, copies=3)(Cells(EACH), batch)
+        assert len(seen) == 4 and torch.equal(seen[0], batch.x)
+        assert all(x.min() >= 0 and x.max() <= 1 for x in seen)
+    noise = (torch.stack(seen[1:]) - grey.x).flatten(2).flatten(0, 1)
+    assert noise.std().item() == pytest.approx(0.1, rel=0.02)
+    assert (noise.corrcoef() - torch.eye(len(noise))).abs().max() < 0.25
+
+
 def test_a_metric_under_corruption_is_the_metric_of_corrupted_images() -> None:
     class Bright(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -194,6 +274,11 @@ def test_a_metric_under_corruption_is_the_metric_of_corrupted_images() -> None:
     batch = Batch(0.5 + 0.05 * torch.rand(6, 3, SIDE, SIDE), torch.zeros(6, dtype=torch.int64))
     assert Accuracy()(Bright(), batch).mean() == 1
     assert Under(metric=Accuracy(), corruption=Brightness(severity=5))(Bright(), batch).mean() == 0
+    # Neither the attack nor the corruption is enough by itself.
+    attack, corruption = PGD(ball=Linf(eps=0.15)), Brightness(severity=1)
+    assert Accuracy(attack=attack)(Bright(), batch).mean() == 1
+    assert Under(metric=Accuracy(), corruption=corruption)(Bright(), batch).mean() == 1
+    assert Under(metric=Accuracy(attack=attack), corruption=corruption)(Bright(), batch).mean() == 0
 
 
 def test_every_object_stands_before_a_background_of_another_class() -> None:

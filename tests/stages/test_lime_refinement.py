@@ -22,7 +22,8 @@ from glasshouse.metrics import Accuracy, Stability, Under
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy
 from glasshouse.recipe import Arm, Recipe
-from glasshouse.recipes.lime_refinement import SIZES, adversarial, lime_refinement, paper
+from glasshouse.recipes.lime_refinement import adversarial, lime_refinement, paper
+from glasshouse.recipes.lime_sizes import SIZES
 from glasshouse.report import write_document
 from glasshouse.studies import LIMERefinement, Trial
 from glasshouse.studies import lime_arms as arms

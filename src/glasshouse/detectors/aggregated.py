@@ -47,11 +47,15 @@ def frequency(findings: Findings, by_class: bool) -> Tensor:
     """In what share of the images a pixel is flagged, ``[K, H, W]``; the mean score decides between equal ones."""
     flagged = painted(findings.flagged, findings.segments).float()
     score = painted(findings.score.clamp_min(0), findings.segments)
-    values = flagged + 1e-3 * score / score.amax().clamp_min(1e-12)
-    if not by_class:
-        return values.mean(0).expand_as(findings.by_class)
-    one_hot = F.one_hot(findings.y, len(findings.by_class)).float()
-    return torch.einsum("mk,mhw->khw", one_hot, values) / one_hot.sum(0).clamp_min(1).view(-1, 1, 1)
+    # All scores together weigh less than one image more or less, however many images there are.
+    least = 1 / (2 * len(score))
+    values = flagged + least * score / score.amax().clamp_min(1e-12)
+    if by_class:
+        one_hot = F.one_hot(findings.y, len(findings.by_class)).float()
+        often = torch.einsum("mk,mhw->khw", one_hot, values) / one_hot.sum(0).clamp_min(1).view(-1, 1, 1)
+    else:
+        often = values.mean(0).expand_as(findings.by_class)
+    return torch.where(often > least, often, 0.0)  # what no image flagged is nowhere spurious
 
 
 def top(values: Tensor, share: float) -> Tensor:
