@@ -26,9 +26,6 @@ from .lime_sizes import SIZES, Size
 
 BUDGET = Linf(eps=8 / 255)
 RECIPES = ("weak", "strong", "both")
-# Weight of the sensitivity term, which is not public. A mean over pixels of a squared gradient is about 1e-4: with a
-# weight of 1 or less nothing would change at all.
-LAMBDA = 300.0
 
 
 def lime_refinement(
@@ -167,11 +164,11 @@ def short(size: Size, rule: Rule | None = None) -> tuple[Arm, ...]:
     signed = spurious(rule or Signed(runs=size.runs), size)
     automatic = spurious(rule or Transplanted(), size)
     return (
-        Arm(arms.FULL, paper(), signed),
+        Arm(arms.FULL, paper(size), signed),
         Arm(arms.TRAINED_ON, CrossEntropy(), control_of=arms.FULL),
         Arm(arms.FGSM_ONLY, adversarial(), control_of=arms.FULL),
-        Arm(arms.RANDOM, paper(), control_of=arms.FULL, random_masks=True),
-        Arm(arms.LITERAL, paper(), spurious(AnyCriterion(runs=size.runs), size)),
+        Arm(arms.RANDOM, paper(size), control_of=arms.FULL, random_masks=True),
+        Arm(arms.LITERAL, paper(size), spurious(AnyCriterion(runs=size.runs), size)),
         Arm(arms.BEST, best(size), automatic),
         Arm(arms.BEST_UNGUIDED, best(size), control_of=arms.BEST),
         Arm(arms.BEST_RANDOM, best(size), control_of=arms.BEST, random_masks=True),
@@ -184,12 +181,12 @@ def grid(size: Size) -> tuple[Arm, ...]:
     aggregated = Aggregated(detector=signed)
     return (
         *short(size),
-        Arm(arms.AUTOMATIC, paper(), spurious(Transplanted(), size)),
+        Arm(arms.AUTOMATIC, paper(size), spurious(Transplanted(), size)),
         Arm(arms.MASKING, Changed(change=Mask()), signed),
-        Arm(arms.SENSITIVITY, Sum(terms=(CrossEntropy(), Sensitivity(weight=LAMBDA))), signed),
+        Arm(arms.SENSITIVITY, Sum(terms=(CrossEntropy(), Sensitivity(weight=size.sensitivity))), signed),
         Arm(arms.SPURIOUS_FGSM, limited(), signed),
-        Arm(arms.AGGREGATED, paper(), aggregated),
-        Arm(arms.LEAK, paper(), aggregated, leak=True),
+        Arm(arms.AGGREGATED, paper(size), aggregated),
+        Arm(arms.LEAK, paper(size), aggregated, leak=True),
     )
 
 
@@ -213,9 +210,9 @@ def limited() -> Objective:
     return Sum(terms=(CrossEntropy(), Adversarial(attack=Limited(attack=fast(), region=OutsideMask()))))
 
 
-def paper() -> Objective:
+def paper(size: Size) -> Objective:
     """The paper's sum of three terms, half of the images masked."""
-    terms = (CrossEntropy(), Adversarial(attack=fast()), Sensitivity(weight=LAMBDA))
+    terms = (CrossEntropy(), Adversarial(attack=fast()), Sensitivity(weight=size.sensitivity))
     return Changed(change=Mask(), objective=Sum(terms=terms))
 
 

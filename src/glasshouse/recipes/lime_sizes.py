@@ -21,6 +21,7 @@ class Size(NamedTuple):
     samples: int  # LIME's maskings
     runs: int  # explanations of an image for its instability
     steps: int  # of PGD in the best variant's training
+    sensitivity: float  # weight of that term: a mean over pixels of squared gradients, 1e-4 on a small network
     test: int  # images
     watched: int  # after every epoch
     close: int  # under the ensemble, and for stability
@@ -42,6 +43,7 @@ SMOKE = Size(
     samples=24,
     runs=2,
     steps=2,
+    sensitivity=10.0,
     test=100,
     watched=64,
     close=16,
@@ -62,6 +64,7 @@ SMALL = Size(
     samples=64,
     runs=2,
     steps=4,
+    sensitivity=300.0,
     test=600,
     watched=128,
     close=64,
@@ -82,6 +85,7 @@ PAPER = Size(
     samples=96,
     runs=2,
     steps=7,
+    sensitivity=30.0,
     test=0,
     watched=1000,
     close=1000,
