@@ -242,7 +242,7 @@ def test_the_document_tells_all(monkeypatch: pytest.MonkeyPatch) -> None:
     table = next(s for s in told.sections if "published numbers" in s.title)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["PGD, 0.03"][:2] == ("2.81", "39.15")
-    assert rows["PGD, 0.03"][3].startswith("40.0 [")
+    assert rows["PGD, 0.03"][3].startswith("40.0\u00a0±\u00a00.0 [")
     assert rows["clean"][:2] == ("87", "85")
     inconsistent = next(s for s in told.sections if "Inconsistencies" in s.title)
     assert len(inconsistent.rows) == 12

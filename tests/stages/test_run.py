@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def lasting(folder: Path) -> dict[str, bytes]:
     """What must be the same for the same recipe: all but the clock."""
-    return {k: v for k, v in contents(folder).items() if not k.endswith("timing.json")}
+    return {k: v for k, v in contents(folder).items() if not k.endswith(("timing.json", "memory.json"))}
 
 
 def test_a_run_leaves_its_recipe_weights_logs_findings_values_and_results(done: Any) -> None:
@@ -81,7 +81,7 @@ def test_a_run_leaves_its_recipe_weights_logs_findings_values_and_results(done: 
     assert 1 <= len(rounds) <= 2
     trainings = ["baseline", *(f"{arm}/round-{i + 1}" for arm in ARMS[1:] for i in range(len(rounds)))]
     expected = {f"{t}/{name}" for t in trainings for name in ("weights.safetensors", "objective.txt", "log.jsonl")}
-    expected |= {f"{arm}/values.npz" for arm in ARMS} | {"recipe.txt", "results.json", "timing.json"}
+    expected |= {f"{arm}/values.npz" for arm in ARMS} | {"recipe.txt", "results.json", "timing.json", "memory.json"}
     expected |= {f"refined/findings-{i + 1}.safetensors" for i in range(len(rounds) + 1)}
     expected |= {f"{arm}/checks.json" for arm in ("baseline", "refined")}
     assert found == expected

@@ -37,6 +37,7 @@ from .lime_verdicts import costs, points
 if TYPE_CHECKING:
     from .lime_refinement import LIMERefinement
 
+NARROW = "\u00a0"  # a space that no line breaks at
 ATTACKS: tuple[tuple[str, Callable[[float], Metric]], ...] = (("FGSM", arms.fgsm), ("PGD", arms.pgd))
 
 
@@ -101,8 +102,8 @@ def published_table(f: Found) -> Table:
             published = pair(known.get(eps, (None, None)))
             rows.append((f"{name}, {eps}", *published, *cells(f, shown, attacked(eps))))
     note = (
-        "Accuracy in per cent: the mean over images and seeds, its 95 % interval over the images, and ± the standard "
-        "deviation over the seeds. Attacks are the paper's: PGD takes 40 steps of 0.01 without a random start. "
+        "Accuracy in per cent: the mean over images and seeds, ± the standard deviation over the seeds, and the 95 % "
+        "interval over the images. Attacks are the paper's: PGD takes 40 steps of 0.01 without a random start. "
         f"{arms.LITERAL}: the paper as printed; {arms.FULL}: 'irrelevant' read as evidence against the class."
     )
     columns = ("", "published: baseline", "published: refined", *shown)
@@ -121,11 +122,12 @@ def cells(f: Found, names: Sequence[str], metric: Metric) -> tuple[str, ...]:
 
 
 def cell(own: Spread | None, scale: float = 100, digits: int = 1) -> str:
-    """``39.2 [38.1, 40.2] ± 0.4``"""
+    """``39.2 ± 0.4 [38.1, 40.2]``, which breaks before the interval only."""
     if own is None or math.isnan(own.mean):
         return "–"
     mean, low, high = (f"{scale * value:.{digits}f}" for value in (own.mean, own.low, own.high))
-    return f"{mean} [{low}, {high}]" + ("" if math.isnan(own.sd) else f" ± {scale * own.sd:.{digits}f}")
+    sd = "" if math.isnan(own.sd) else f"{NARROW}±{NARROW}{scale * own.sd:.{digits}f}"
+    return f"{mean}{sd} [{low},{NARROW}{high}]"
 
 
 def grid_table(f: Found) -> Table:
@@ -143,7 +145,7 @@ def grid_table(f: Found) -> Table:
         for name in f.names
     ]
     note = (
-        f"Accuracy in per cent with its 95 % interval over the images, ± over the seeds. Beyond FGSM: {under(f)}, "
+        f"Accuracy in per cent, ± over the seeds, and its 95 % interval over the images. Beyond FGSM: {under(f)}, "
         f"points above '{arms.FGSM_ONLY}', paired over images. Arms named as controls take as many rounds as the arm "
         "that they are the control of. Stability: rank correlation of attributions before and after a little noise."
     )
@@ -176,7 +178,7 @@ def beyond(f: Found, name: str) -> str:
     g = f.gain(name, arms.FGSM_ONLY, arms.CLEAN if has_shortcut(f) else arms.pgd(0.03))
     if g is None or name == arms.FGSM_ONLY:
         return "–"
-    return f"{100 * g.difference:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]"
+    return f"{100 * g.difference:+.1f} [{100 * g.low:+.1f},{NARROW}{100 * g.high:+.1f}]"
 
 
 def cost_table(found: Sequence[Found]) -> Table:
