@@ -210,7 +210,13 @@ FAULTS = [
         CLAIMS,
     ),
     # verdicts
-    Fault("any baseline is comparable", VERDICTS, "abs(100 * own.mean - clean[0]) <= NEAR", "own.mean >= 0", CLAIMS),
+    Fault(
+        "any baseline is comparable",
+        "studies/lime_verdicts.py",
+        "abs(100 * own.mean - theirs) <= NEAR",
+        "own.mean >= 0",
+        CLAIMS,
+    ),
     Fault("any drop is little", VERDICTS, "100 * g.low <= published[0] - published[1]", "g.low < 9", CLAIMS),
     Fault("any level will do", VERDICTS, "100 * own.high >= published", "own.high >= 0", CLAIMS),
     Fault("one eps is enough", VERDICTS, "all(g.better for g in present)", "any(g.better for g in present)", CLAIMS),
@@ -226,25 +232,29 @@ FAULTS = [
     Fault("the unknown is no leak", VERDICTS, "SUPPORTED if bounded else UNTESTED", "SUPPORTED", CLAIMS),
     Fault("settled at once", VERDICTS, "SUPPORTED if last < first else REFUTED", "SUPPORTED", CLAIMS),
     Fault("any cost", VERDICTS, "max(known.values()) <= COST", "min(known.values()) <= 1", CLAIMS),
-    Fault("impossible is sound", VERDICTS, "if worst[0] > 0:", "if worst[0] > 1:", CLAIMS),
+    Fault("impossible is sound", "studies/lime_verdicts.py", "(v > clean).any()", "(v > 1 + clean).any()", CLAIMS),
     Fault("failed checks pass", VERDICTS, "REFUTED if failed else SUPPORTED", "SUPPORTED", CLAIMS),
     Fault(
         "shortcuts under attack",
-        "studies/lime_claims.py",
-        "metric = arms.CLEAN if planted else arms.pgd(0.03)",
-        "metric = arms.pgd(0.03)",
+        "studies/lime_found.py",
+        "return arms.CLEAN if self.has_shortcut else arms.pgd(0.03)",
+        "return arms.pgd(0.03)",
         CLAIMS,
     ),
     Fault("no correction", "studies/lime_claims.py", "decided(g._replace(p=p))", "decided(g._replace(p=0.0))", CLAIMS),
     # the page
     Fault(
-        "published numbers change places", "studies/lime_document.py", "first, second = (", "second, first = (", CLAIMS
+        "published numbers change places",
+        "studies/lime_document.py",
+        "*map(per_cent, published), *cells",
+        "*map(per_cent, published[::-1]), *cells",
+        CLAIMS,
     ),
     Fault(
         "inconsistencies are lost",
         "studies/lime_inconsistencies.py",
-        "enumerate(INCONSISTENCIES, start=1)",
-        "enumerate(INCONSISTENCIES[:-1], start=1)",
+        "for name, text in INCONSISTENCIES]",
+        "for name, text in INCONSISTENCIES[1:]]",
         CLAIMS,
     ),
     # the recipe

@@ -27,7 +27,7 @@ from glasshouse.recipes.lime_sizes import SIZES
 from glasshouse.report import write_document
 from glasshouse.studies import LIMERefinement, Trial
 from glasshouse.studies import lime_arms as arms
-from glasshouse.study import conduct
+from glasshouse.study import conduct, store_name
 from glasshouse.train import Adam, Training
 from glasshouse.types import Samples
 
@@ -104,12 +104,6 @@ def timeless(found: dict[str, Any]) -> dict[str, Any]:
 
 def run_of(out: Path, seed: int = 5) -> Path:
     return out / store_name("<b>digits</b>") / f"seed-{seed}"
-
-
-def store_name(name: str) -> str:
-    from glasshouse.study import store_name
-
-    return store_name(name)
 
 
 def test_every_arm_is_measured_under_every_seed(finished: tuple[Path, dict[str, Any]]) -> None:

@@ -43,9 +43,8 @@ class AnyCriterion:
         require(self, self.sigma >= 0, "sigma is at least 0")
 
     def __call__(self, model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, pool: Batch) -> Tensor:
-        return torch.stack(
-            self.ratios(model, batch, segments, lime, criteria.weights(model, batch, segments, lime))
-        ).amax(0)
+        beta = criteria.weights(model, batch, segments, lime)
+        return torch.stack(self.ratios(model, batch, segments, lime, beta)).amax(0)
 
     def ratios(self, model: nn.Module, batch: Batch, segments: Tensor, lime: LIME, beta: Tensor) -> list[Tensor]:
         """Importance, sensitivity and instability over their bars, ``[B, S]`` each."""

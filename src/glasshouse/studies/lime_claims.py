@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..data import OtherBackgrounds
 from ..statistics import holm
 from ..study import Claim
-from ..types import Metric
 from . import lime_arms as arms
 from .lime_found import Found
-from .lime_published import CORRUPTED_CLEAN, NOTHING, PUBLISHED
+from .lime_published import CORRUPTED_CLEAN, PUBLISHED
 from .lime_verdicts import (
     MISSING,
     Judged,
@@ -43,25 +41,21 @@ def claims(found: Sequence[Found]) -> tuple[Claim, ...]:
 
 def of_the_paper(f: Found) -> list[Claim]:
     """The claims on one data set, about the arm that stands for the refined model."""
-    numbers = PUBLISHED.get(f.trial.published, NOTHING)
-    where = f.trial.published
+    where, numbers = f.trial.published, PUBLISHED[f.trial.published]
 
     def claim(text: str, published: str, judged: Judged) -> Claim:
         return Claim(f"{where}: {text}", "paper", judged.verdict, published, judged.measured)
 
-    fgsm, pgd = (
-        ", ".join(f"{pair(known[eps])} at {eps}" for eps in known) or "–" for known in (numbers.fgsm, numbers.pgd)
-    )
-    level_pgd = numbers.pgd.get(0.03, (None, None))
+    fgsm, pgd = (", ".join(f"{pair(p)} at {eps}" for eps, p in known.items()) for known in (numbers.fgsm, numbers.pgd))
     return [
-        claim("Refinement costs little clean accuracy", pair(numbers.clean), cost_in_clean(f, numbers.clean)),
+        claim("Refinement costs little clean accuracy", pair(numbers.clean), cost_in_clean(f)),
         claim("The refined model is the more accurate one (caption)", "yes; text: no", better(f, [arms.CLEAN])),
         claim("The refined model reaches a lower loss (caption)", "yes; text: later", lower_loss(f)),
         claim("FGSM: refined holds more at 0.01 and 0.03", fgsm, both(f, arms.fgsm, (0.01, 0.03))),
         claim("PGD: refined holds more at 0.01 and 0.03", pgd, both(f, arms.pgd, (0.01, 0.03))),
         claim("FGSM: and also at 0.1 and 0.3", "yes", both(f, arms.fgsm, (0.1, 0.3))),
         claim("PGD: and also at 0.1 and 0.3", "yes, near 0", both(f, arms.pgd, (0.1, 0.3))),
-        claim("Under PGD 0.03 refined holds as much as published", pair(level_pgd), as_published(f, numbers.clean)),
+        claim("Under PGD 0.03 refined holds as much as published", pair(numbers.pgd[0.03]), as_published(f)),
         claim("Attributions become more stable", "claimed, not measured", better(f, f.stabilities[:1])),
     ]
 
@@ -88,9 +82,7 @@ def on_corrupted(f: Found) -> list[Claim]:
 
 def controls(f: Found) -> list[Claim]:
     """What has to hold on a trial if the explanations are to be thanked."""
-    planted = has_shortcut(f)
-    metric = arms.CLEAN if planted else arms.pgd(0.03)
-    under = "in test, where the shortcut means nothing" if planted else "under PGD 0.03"
+    under = "in test, where the shortcut means nothing" if f.has_shortcut else "under PGD 0.03"
     alone = "holds more than FGSM training alone"
     pairs = {f"Guided refinement, {name}, {alone}, {under}": (name, arms.FGSM_ONLY) for name in arms.REFINED}
     elsewhere = "holds more than with masks at random places"
@@ -99,7 +91,7 @@ def controls(f: Found) -> list[Claim]:
         f"The best variant holds more than itself without explanations, {under}": (arms.BEST, arms.BEST_UNGUIDED),
         f"The best variant {elsewhere}, {under}": (arms.BEST, arms.BEST_RANDOM),
     }
-    rows = against(f, pairs, metric)
+    rows = against(f, pairs)
     rows += [("Detecting on the test images gains nothing", leaked(f))]
     rows += [("The set of spurious features settles", settles(f))]
     rows += [("Explaining and detecting take at most 25 % of a round's training time", cheap(f))]
@@ -111,15 +103,9 @@ def controls(f: Found) -> list[Claim]:
     ]
 
 
-def has_shortcut(f: Found) -> bool:
-    """Whether the test images tell a shortcut from the class: a decoy or a background that means nothing there."""
-    data = f.trial.recipe.data
-    return getattr(data, "decoy", None) is not None or isinstance(data, OtherBackgrounds)
-
-
-def against(f: Found, pairs: dict[str, tuple[str, str]], metric: Metric) -> list[tuple[str, Judged]]:
+def against(f: Found, pairs: dict[str, tuple[str, str]]) -> list[tuple[str, Judged]]:
     """Pairs of arms, p-values corrected for their number by Holm's method."""
-    gains = {text: f.gain(own, other, metric) for text, (own, other) in pairs.items()}
+    gains = {text: f.gain(own, other, f.deciding) for text, (own, other) in pairs.items()}
     present = {text: g for text, g in gains.items() if g is not None}
     corrected = holm([g.p for g in present.values()])
     judged = [decided(g._replace(p=p)) for g, p in zip(present.values(), corrected, strict=True)]

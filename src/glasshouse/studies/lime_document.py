@@ -14,7 +14,6 @@ import torch
 from .. import __version__
 from ..attacks import StandardEnsemble
 from ..metrics import Stability
-from ..recipe import folder_name
 from ..study import (
     NOT_REPRODUCED,
     REPRODUCED,
@@ -25,14 +24,14 @@ from ..study import (
     Table,
 )
 from ..titles import title
-from ..types import Metric
+from ..types import Corruption, Metric
 from . import lime_arms as arms
-from .lime_claims import claims, has_shortcut
+from .lime_claims import claims
 from .lime_figures import figures
 from .lime_found import Found, Spread
 from .lime_inconsistencies import inconsistencies
 from .lime_published import NOTHING, PUBLISHED
-from .lime_verdicts import costs, points
+from .lime_verdicts import costs, per_cent, points
 
 if TYPE_CHECKING:
     from .lime_refinement import LIMERefinement
@@ -63,9 +62,9 @@ def verdict(told: Sequence[Claim], found: Sequence[Found]) -> str:
 
 def bought(f: Found) -> str:
     """What the explanations bought on one trial."""
-    metric, where = (arms.CLEAN, "in test") if has_shortcut(f) else (arms.pgd(0.03), "under PGD at 0.03")
+    where = "in test" if f.has_shortcut else "under PGD at 0.03"
     pairs = (*((name, arms.FGSM_ONLY) for name in arms.REFINED), (arms.BEST, arms.BEST_UNGUIDED))
-    gains = [(own, other, f.gain(own, other, metric)) for own, other in pairs]
+    gains = [(own, other, f.gain(own, other, f.deciding)) for own, other in pairs]
     parts = [f"{own} {points(g)} over {other}" for own, other, g in gains if g is not None]
     return f"What the explanations bought on {f.trial.name}, {where}: {'; '.join(parts)}." if parts else ""
 
@@ -95,12 +94,12 @@ def published_table(f: Found) -> Table:
     """The paper's numbers beside ours."""
     numbers = PUBLISHED.get(f.trial.published, NOTHING)
     shown = [name for name in (arms.BASELINE, arms.LITERAL, arms.FULL, arms.FGSM_ONLY, arms.BEST) if name in f.names]
-    rows = [("clean", *pair(numbers.clean), *cells(f, shown, arms.CLEAN))]
+    rows = [("clean", *map(per_cent, numbers.clean), *cells(f, shown, arms.CLEAN))]
     for name, attacked in ATTACKS:
         known = numbers.fgsm if name == "FGSM" else numbers.pgd
         for eps in arms.EPS:
-            published = pair(known.get(eps, (None, None)))
-            rows.append((f"{name}, {eps}", *published, *cells(f, shown, attacked(eps))))
+            published = known.get(eps, (None, None))
+            rows.append((f"{name}, {eps}", *map(per_cent, published), *cells(f, shown, attacked(eps))))
     note = (
         "Accuracy in per cent: the mean over images and seeds, ± the standard deviation over the seeds, and the 95 % "
         "interval over the images. Attacks are the paper's: PGD takes 40 steps of 0.01 without a random start. "
@@ -108,12 +107,6 @@ def published_table(f: Found) -> Table:
     )
     columns = ("", "published: baseline", "published: refined", *shown)
     return Table(f"{f.trial.name}: the published numbers beside ours", note, columns, tuple(rows), named=1)
-
-
-def pair(published: tuple[float | None, float | None]) -> tuple[str, str]:
-    """Two cells."""
-    first, second = ("–" if value is None else f"{value:g}" for value in published)
-    return first, second
 
 
 def cells(f: Found, names: Sequence[str], metric: Metric) -> tuple[str, ...]:
@@ -170,12 +163,12 @@ def short(metric: Metric) -> str:
 
 def under(f: Found) -> str:
     """What the gain is measured on."""
-    return "clean, since the shortcut means nothing in test" if has_shortcut(f) else "under PGD at 0.03"
+    return "clean, since the shortcut means nothing in test" if f.has_shortcut else "under PGD at 0.03"
 
 
 def beyond(f: Found, name: str) -> str:
     """Points above training by FGSM alone."""
-    g = f.gain(name, arms.FGSM_ONLY, arms.CLEAN if has_shortcut(f) else arms.pgd(0.03))
+    g = f.gain(name, arms.FGSM_ONLY, f.deciding)
     if g is None or name == arms.FGSM_ONLY:
         return "–"
     return f"{100 * g.difference:+.1f} [{100 * g.low:+.1f},{NARROW}{100 * g.high:+.1f}]"
@@ -200,21 +193,14 @@ def cost_table(found: Sequence[Found]) -> Table:
 
 def seconds(f: Found, name: str) -> tuple[str, str]:
     """Mean seconds of a round's training and of a detection."""
-    training, detecting = (f"{float(np.mean(noted)):.1f}" for noted in steps(f, name, "seconds"))
+    training, detecting = (f"{float(np.mean(noted)):.1f}" for noted in f.noted(name, "seconds"))
     return training, detecting
 
 
 def memory(f: Found, name: str) -> str:
     """Peaks of training and detecting."""
-    peaks = [max(noted, default=0.0) for noted in steps(f, name, "memory")]
+    peaks = [max(noted, default=0.0) for noted in f.noted(name, "memory")]
     return " / ".join(f"{peak:,.0f}" for peak in peaks)
-
-
-def steps(f: Found, name: str, what: str) -> list[list[float]]:
-    """What was noted of an arm's trainings, and of its detections."""
-    noted = [getattr(seen, what) for seen in f.seen]
-    starts = (f"{folder_name(name)}/round-", f"detect {name} ")
-    return [[v for row in noted for key, v in row.items() if key.startswith(start)] for start in starts]
 
 
 def rounds_table(found: Sequence[Found]) -> Table:
@@ -272,7 +258,7 @@ def plain(f: Found, study: LIMERefinement) -> dict[str, Any]:
     }
 
 
-def spreads(f: Found, name: str, metrics: Sequence[Metric], corruption: Any) -> dict[str, Any]:
+def spreads(f: Found, name: str, metrics: Sequence[Metric], corruption: Corruption | None) -> dict[str, Any]:
     """Mean, interval and the seeds' means of everything that was measured of an arm."""
     known = {repr(m): f.spread(name, m, corruption) for m in metrics}
     return {metric: own._asdict() for metric, own in known.items() if own is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from ..metrics import Under
 from ..study import Bars, Chart, Line, Lines, Pictures, Section, Series, Shown
@@ -92,10 +93,11 @@ def swept(f: Found, attacked: Callable[[float], Metric], published: dict[float, 
         spreads = [(eps, f.spread(name, attacked(eps))) for eps in arms.EPS]
         known = [(eps, s) for eps, s in spreads if s is not None]
         band = tuple((100 * s.low, 100 * s.high) for _, s in known)
-        lines.append(Line(name, tuple((eps, 100 * s.mean) for eps, s in known), band))
+        lines += [Line(name, tuple((eps, 100 * s.mean) for eps, s in known), band)] if known else []
     for i, name in enumerate((arms.BASELINE, refined_name(lines))):
-        marks = tuple((eps, pair[i]) for eps, pair in published.items() if pair[i] is not None)
-        lines += [Line(name, marks, published=True)] if marks and name else []  # type: ignore[arg-type]
+        known_there = ((eps, pair[i]) for eps, pair in published.items())
+        marks = tuple((eps, value) for eps, value in known_there if value is not None)
+        lines += [Line(name, marks, published=True)] if marks and name else []
     return lines
 
 
@@ -103,7 +105,7 @@ def corrupted_epochs(f: Found) -> Lines:
     """Accuracy under each corruption, epoch by epoch, of the baseline and of the refined model."""
     watched = [m for m in f.trial.recipe.each_epoch if isinstance(m, Under)]
     charts = []
-    for name in (arms.BASELINE, f.refined):
+    for name in filter(None, (arms.BASELINE, f.refined)):
         lines = [
             line for m in watched for line in averaged(corruption_name(m.corruption), each_epoch(f, name, repr(m)), 100)
         ]
@@ -160,6 +162,6 @@ def pictures(f: Found) -> Pictures:
     return Pictures(heading(f, "what is called spurious", ""), note, ("image", *rules), rows)
 
 
-def share(region: object) -> str:
+def share(region: Tensor) -> str:
     """How much of an image that is."""
-    return f"{100 * region.float().mean().item():.0f} %"  # type: ignore[attr-defined]
+    return f"{100 * region.float().mean().item():.0f} %"

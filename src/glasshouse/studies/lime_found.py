@@ -12,9 +12,11 @@ from torch import Tensor
 from ..attacks import StandardEnsemble
 from ..checks import Check
 from ..corruptions.naming import NAMES
+from ..data import OtherBackgrounds
 from ..detectors.findings import Quality, found
 from ..metrics import Stability
 from ..outcome import Outcome
+from ..recipe import folder_name
 from ..statistics import Comparison, Estimate, compare, estimate
 from ..types import Corruption, Metric
 from . import lime_arms as arms
@@ -84,11 +86,6 @@ class Gain(NamedTuple):
         """Significantly, and under every seed."""
         return self.p < LEVEL and min(self.seeds) > 0
 
-    @property
-    def worse(self) -> bool:
-        """The other way round."""
-        return self.p < LEVEL and max(self.seeds) < 0
-
 
 class Found(NamedTuple):
     """A trial under all seeds."""
@@ -96,6 +93,17 @@ class Found(NamedTuple):
     trial: Trial
     seen: tuple[Seen, ...]
     close: tuple[Metric, ...] = ()  # what some arms were measured by beside the recipe's own metrics
+
+    @property
+    def has_shortcut(self) -> bool:
+        """Whether the test images tell a shortcut from the class: a decoy or a background that means nothing there."""
+        data = self.trial.recipe.data
+        return getattr(data, "decoy", None) is not None or isinstance(data, OtherBackgrounds)
+
+    @property
+    def deciding(self) -> Metric:
+        """What guidance is judged by: clean accuracy where there is a shortcut to unlearn, else that under PGD."""
+        return arms.CLEAN if self.has_shortcut else arms.pgd(0.03)
 
     @property
     def ensemble(self) -> Metric | None:
@@ -131,6 +139,15 @@ class Found(NamedTuple):
         """One arm against another, None if one of them was not measured."""
         own, rival = (self.table(name, metric, corruption) for name in (arm, other))
         return None if own is None or rival is None else gain(own, rival)
+
+    def noted(self, arm: str, what: str) -> tuple[list[float], list[float]]:
+        """What was noted, ``seconds`` or ``memory``, of an arm's rounds of training, and of its detections."""
+        rows = [row for seen in self.seen for row in getattr(seen, what).items()]
+        training, detecting = (
+            [value for name, value in rows if name.startswith(start)]
+            for start in (f"{folder_name(arm)}/round-", f"detect {arm} ")
+        )
+        return training, detecting
 
     @property
     def kinds(self) -> dict[str, list[Corruption]]:

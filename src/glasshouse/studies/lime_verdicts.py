@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from ..checks.check import FAIL
 from ..metrics import Accuracy
-from ..recipe import folder_name
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED
 from ..types import Metric
 from . import lime_arms as arms
@@ -55,32 +55,32 @@ def both(f: Found, attacked: Callable[[float], Metric], eps: Sequence[float]) ->
     return judged._replace(measured="; ".join(told))
 
 
-def cost_in_clean(f: Found, published: Pair) -> Judged:
+def cost_in_clean(f: Found) -> Judged:
     """The drop is no larger than published, from about the same baseline."""
-    g = f.gain(arms.BASELINE, f.refined, arms.CLEAN)
+    g, published = f.gain(arms.BASELINE, f.refined, arms.CLEAN), PUBLISHED[f.trial.published].clean
     if g is None or published[0] is None or published[1] is None:
         return MISSING
     told = f"{level(f, arms.BASELINE, arms.CLEAN)} → {level(f, f.refined, arms.CLEAN)}"
-    if not comparable(f, published):
+    if not comparable(f):
         return Judged(UNTESTED, f"{told}; this baseline is not the paper's")
     return Judged(REPRODUCED if 100 * g.low <= published[0] - published[1] else NOT_REPRODUCED, told)
 
 
-def as_published(f: Found, clean: Pair) -> Judged:
-    """At least the published accuracy under PGD lies in or below our interval, from about the same baseline."""
+def as_published(f: Found) -> Judged:
+    """Our interval reaches the published accuracy under PGD, from about the same baseline."""
     own, published = f.spread(f.refined, arms.pgd(0.03)), PUBLISHED[f.trial.published].pgd[0.03][1]
     if own is None or published is None:
         return MISSING
     told = level(f, f.refined, arms.pgd(0.03))
-    if not comparable(f, clean):
+    if not comparable(f):
         return Judged(UNTESTED, f"{told}; this baseline is not the paper's")
     return Judged(REPRODUCED if 100 * own.high >= published else NOT_REPRODUCED, told)
 
 
-def comparable(f: Found, clean: Pair) -> bool:
+def comparable(f: Found) -> bool:
     """Whether our baseline is about as accurate as the paper's, so that levels mean the same."""
-    own = f.spread(arms.BASELINE, arms.CLEAN)
-    return own is not None and clean[0] is not None and abs(100 * own.mean - clean[0]) <= NEAR
+    own, theirs = f.spread(arms.BASELINE, arms.CLEAN), PUBLISHED[f.trial.published].clean[0]
+    return own is not None and theirs is not None and abs(100 * own.mean - theirs) <= NEAR
 
 
 def lower_loss(f: Found) -> Judged:
@@ -175,31 +175,35 @@ def cheap(f: Found) -> Judged:
 
 def costs(f: Found, arm: str) -> float:
     """Mean seconds of a detection, as a share of the mean seconds of a round's training; NaN if unknown."""
-    detect = [s for seen in f.seen for name, s in seen.seconds.items() if name.startswith(f"detect {arm} ")]
-    folder = f"{folder_name(arm)}/round-"
-    train = [s for seen in f.seen for name, s in seen.seconds.items() if name.startswith(folder)]
-    return float(np.mean(detect) / np.mean(train)) if detect and train else math.nan
+    training, detecting = f.noted(arm, "seconds")
+    return float(np.mean(detecting) / np.mean(training)) if training and detecting else math.nan
 
 
 def sound(f: Found) -> Judged:
     """Impossible results, and the self-checks of every run."""
-    worst = max(
-        (float((seen.values[arm][name] - seen.values[arm][repr(arms.CLEAN)]).max()), arm)
-        for seen in f.seen
-        for arm in seen.values
-        for name in seen.values[arm]
-        if name.startswith("Accuracy(attack=")
-    )
+    wrong = [arm for seen in f.seen for arm, values in seen.values.items() if impossible(values)]
     checks = [(arm, check) for seen in f.seen for arm, found in seen.checks.items() for check in found]
     failed = [f"{arm}: {check.title}" for arm, check in checks if check.status == FAIL]
-    if worst[0] > 0:
-        return Judged(REFUTED, f"an image of {worst[1]} is wrong without attack and right under it")
+    if wrong:
+        return Judged(REFUTED, f"an image of {wrong[0]} is wrong without attack and right under it")
     return Judged(REFUTED if failed else SUPPORTED, "; ".join(dict.fromkeys(failed)) or "none is; all pass")
+
+
+def impossible(values: dict[str, Tensor]) -> bool:
+    """Whether any image is right under an attack and wrong without; never where clean accuracy was not measured."""
+    clean = values.get(repr(arms.CLEAN))
+    attacked = [v for name, v in values.items() if name.startswith("Accuracy(attack=")]
+    return clean is not None and any(bool((v > clean).any()) for v in attacked)
 
 
 def pair(published: Pair) -> str:
     """``21.95 → 50.05``"""
-    return " → ".join("–" if value is None else f"{value:g}" for value in published)
+    return " → ".join(map(per_cent, published))
+
+
+def per_cent(published: float | None) -> str:
+    """``21.95``, a dash for no number."""
+    return "–" if published is None else f"{published:g}"
 
 
 def level(f: Found, arm: str, metric: Metric) -> str:
