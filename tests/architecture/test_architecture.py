@@ -19,7 +19,7 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 
 # Each may import what stands before it, and nothing else.
 ORDER = (
-    *("draws", "types", "files", "statistics", "spec", "modes"),
+    *("draws", "types", "files", "versions", "statistics", "spec", "modes"),
     *("corruptions", "explainers", "attacks", "data", "models", "objectives", "metrics", "titles"),
     *("optimizers", "kept", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..spec import require
 from ..types import SPLITS, Batch, Data, Samples
-from .samples import batches, check_split, title_of
+from .samples import Wrapped, batches, check_split
 
 
 @dataclass(frozen=True)
@@ -67,27 +67,15 @@ def of_other_classes(y: Tensor, seed: int) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Backgrounds:
+class Backgrounds(Wrapped):
     """A split whose objects stand before the backgrounds of the images at ``donors`` ``[N]``."""
 
-    samples: Samples
     donors: Tensor
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.samples.classes
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
     def __getitem__(self, index: Sequence[int]) -> Batch:
         batch = self.samples[index]
         donor = self.samples[self.donors[torch.as_tensor(index, dtype=torch.int64)].tolist()]
         return batch._replace(x=before(batch.x, masked(batch), donor.x, masked(donor)))
-
-    def title(self, i: int) -> str:
-        """What the sample is called where it comes from."""
-        return title_of(self.samples, i)
 
 
 def masked(batch: Batch) -> Tensor:

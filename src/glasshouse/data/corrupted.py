@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..spec import require
 from ..types import SPLITS, Batch, Corruption, Data, Samples
-from .samples import check_split, title_of
+from .samples import Wrapped, check_split
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,11 @@ class Corrupted:
 
 
 @dataclass(frozen=True, eq=False)
-class CorruptedSamples:
+class CorruptedSamples(Wrapped):
     """A split with its images corrupted."""
 
-    samples: Samples
     corruption: Corruption
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.samples.classes
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
     def __getitem__(self, index: Sequence[int]) -> Batch:
         batch = self.samples[index]
         return batch._replace(x=self.corruption(batch.x))
-
-    def title(self, i: int) -> str:
-        """What the sample is called where it comes from."""
-        return title_of(self.samples, i)

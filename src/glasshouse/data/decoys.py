@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..spec import require
 from ..types import Batch, Data, Samples
+from .samples import Wrapped
 
 
 class Decoy(Protocol):
@@ -99,19 +100,11 @@ class Planted:
 
 
 @dataclass(frozen=True, eq=False)
-class PlantedSamples:
+class PlantedSamples(Wrapped):
     """A split with a decoy drawn into each image; ``tags`` ``[N]`` replaces the true class as what it shows."""
 
-    samples: Samples
     decoy: Decoy
     tags: Tensor | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.samples.classes
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
     def __getitem__(self, index: Sequence[int]) -> Batch:
         batch = self.samples[index]

@@ -59,6 +59,24 @@ class Subset:
 
 
 @dataclass(frozen=True, eq=False)
+class Wrapped:
+    """A split that is another one but for what its batches look like."""
+
+    samples: Samples
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.samples.classes
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def title(self, i: int) -> str:
+        """What the sample is called where it comes from."""
+        return title_of(self.samples, i)
+
+
+@dataclass(frozen=True, eq=False)
 class Renamed:
     """A split with the classes of a model: by name, or by number where there are as many.
 

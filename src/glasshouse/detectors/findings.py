@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..data.samples import Wrapped
 from ..explainers.superpixels import averaged, counts, painted
 from ..types import Batch, Progress, Samples, silent
 
@@ -111,18 +112,10 @@ def auroc(score: Tensor, truth: Tensor) -> float | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Masked:
+class Masked(Wrapped):
     """A split whose ``Batch.mask`` is what a detector found; the data's own masks are not to be seen in training."""
 
-    samples: Samples
     findings: Findings | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.samples.classes
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
     def __getitem__(self, index: Sequence[int]) -> Batch:
         batch = self.samples[index]

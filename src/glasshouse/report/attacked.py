@@ -17,9 +17,9 @@ from ..metrics.verdicts import ball_of
 from ..store import keep_values
 from ..titles import attack_title, ball_title
 from ..types import Attack
+from ..versions import versions
 from . import attacked_page, figures, words
 from .explanations import vacant
-from .templates import versions
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,9 @@ from ..statistics import Estimate, estimate
 from ..store import keep_values
 from ..titles import title
 from ..types import Corruption, Metric
+from ..versions import versions
 from . import evaluation_page
 from .explanations import vacant
-from .templates import versions
 
 
 class Example(NamedTuple):

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..files import write_whole
 from ..store import keep_values
 from ..types import Surrogate
+from ..versions import versions
 from . import gallery
 from .agreement import agreement
-from .templates import versions
 
 
 class Column(NamedTuple):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
-
-import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from .. import __version__
+from ..versions import versions
 
 
 def template(name: str) -> Template:
@@ -18,12 +14,6 @@ def template(name: str) -> Template:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return options.get_template(name)
-
-
-def versions() -> dict[str, str]:
-    """With what this was made."""
-    packages = {name: version(name) for name in ("torchvision", "numpy")}
-    return {"glasshouse": __version__, "python": platform.python_version(), "torch": torch.__version__} | packages
 
 
 def setting(told: dict[str, object]) -> list[tuple[str, str]]:

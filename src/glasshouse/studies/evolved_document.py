@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import platform
 import re
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from .. import __version__
 from ..explainers.superpixels import painted
 from ..study import (
     REFUTED,
@@ -29,6 +25,7 @@ from ..study import (
     Table,
     Traces,
 )
+from ..versions import device_named, versions
 from .evolved_claims import claims
 from .rows import (
     BY_TEN,
@@ -95,16 +92,8 @@ def described(study: EvolvedExplanations, material: Material, device: str) -> tu
     height, width = material.batch.x.shape[-2:]
     search = study.search
     return (
-        ("glasshouse", __version__),
-        ("torch", torch.__version__),
-        ("torchvision", version("torchvision")),
-        ("Python", platform.python_version()),
-        (
-            "device",
-            torch.cuda.get_device_name(device)
-            if device.startswith("cuda")
-            else f"{device}, {torch.get_num_threads()} threads",
-        ),
+        *versions().items(),
+        ("device", device_named(device)),
         ("networks", ", ".join(material.networks)),
         ("images", f"{len(material.batch.x)} of {height} x {width} pixels"),
         ("seeds", str(study.seeds)),

@@ -20,7 +20,7 @@ from ..models import SmallCNN
 from ..models.weights import classes_in
 from ..modes import device_of
 from ..spec import require
-from ..train import Adam, Training, seeded_globally, validation_of
+from ..train import Adam, Training, fresh, validation_of
 from ..types import Architecture, Batch, Data, Fill, Samples
 from .evolving import Evolving, Material
 
@@ -120,10 +120,7 @@ def built(architecture: Any, classes: int, seed: int) -> nn.Module:
     """The network, for the classes of the data or else of its weights; the same each time."""
     weights = weights_of(architecture)
     number = classes or (classes_in(weights, replace(architecture, weights="")) if weights else 2)
-    with seeded_globally(seed, 0):
-        # Convolutions on a CPU are up to twice as fast with channels last, and never slower.
-        model: nn.Module = architecture(number).to(memory_format=torch.channels_last)
-    return model.eval()
+    return fresh(architecture, number, seed).eval()
 
 
 @torch.no_grad()

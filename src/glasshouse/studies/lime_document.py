@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from .. import __version__
 from ..attacks import StandardEnsemble
 from ..metrics import Stability
 from ..study import (
@@ -25,6 +21,7 @@ from ..study import (
 )
 from ..titles import title
 from ..types import Corruption, Metric
+from ..versions import device_named, versions
 from . import lime_arms as arms
 from .lime_claims import claims
 from .lime_figures import figures
@@ -71,8 +68,6 @@ def bought(f: Found) -> str:
 
 def described(study: LIMERefinement, found: Sequence[Found], device: str) -> tuple[tuple[str, str], ...]:
     """With what it was made, without anything about the machine's folders."""
-    cuda = device.startswith("cuda")
-    where = torch.cuda.get_device_name(device) if cuda else f"{device}, {torch.get_num_threads()} threads"
     trials = (
         f"{f.trial.name}: {f.seen[0].counts[0]:,} training images, {f.seen[0].counts[1]:,} test images, "
         f"{type(f.trial.recipe.model).__name__}, {f.trial.recipe.training.epochs} epochs and "
@@ -80,12 +75,9 @@ def described(study: LIMERefinement, found: Sequence[Found], device: str) -> tup
         for f in found
     )
     return (
-        ("glasshouse", __version__),
-        ("torch", torch.__version__),
-        ("torchvision", version("torchvision")),
-        ("Python", platform.python_version()),
-        ("device", where),
-        ("seeds", ", ".join(str(study.seed + i) for i in range(study.seeds))),
+        *versions().items(),
+        ("device", device_named(device)),
+        ("seeds", ", ".join(map(str, study.under()))),
         ("trials", "; ".join(trials)),
     )
 
@@ -245,7 +237,7 @@ def plain(f: Found, study: LIMERefinement) -> dict[str, Any]:
     metrics = list(dict.fromkeys((*f.trial.recipe.metrics, *study.close)))
     corrupted = {
         name: {repr(c): spreads(f, name, study.corrupted, c) for c in f.trial.corruptions}
-        for name in f.trial.corrupted
+        for name in f.trial.corrupted_arms
         if f.trial.corruptions and name in f.names
     }
     return {

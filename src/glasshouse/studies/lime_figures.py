@@ -139,7 +139,7 @@ def corrupted_bars(f: Found) -> list[Section]:
 def series(f: Found, metric: Metric, published: dict[str, Pair]) -> list[Series]:
     """A series for each arm that was measured under corruption."""
     found = []
-    for name in present(f, f.trial.corrupted):
+    for name in present(f, f.trial.corrupted_arms):
         tables = [f.under(name, metric, kind) for kind in f.kinds]
         spreads = [None if table is None else spread(table) for table in tables]
         values = tuple((100 * s.mean, 100 * s.low, 100 * s.high) for s in spreads if s is not None)

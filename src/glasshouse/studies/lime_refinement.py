@@ -33,14 +33,14 @@ from .lime_published import PUBLISHED
 class Trial:
     """One data set and one way to train on it: a recipe, and whose of the paper's numbers stand beside its own.
 
-    Under ``corruptions`` the arms ``corrupted`` are measured, clean and under attack.
+    Under ``corruptions`` the ``corrupted_arms`` are measured, clean and under attack.
     """
 
     name: str
     recipe: Recipe
     published: str = ""
     corruptions: tuple[Corruption, ...] = ()
-    corrupted: tuple[str, ...] = (arms.BASELINE, arms.LITERAL, arms.FULL, arms.FGSM_ONLY)
+    corrupted_arms: tuple[str, ...] = (arms.BASELINE, arms.LITERAL, arms.FULL, arms.FGSM_ONLY)
 
     def __post_init__(self) -> None:
         require(self, bool(self.name.strip()), "name is not empty")
@@ -150,7 +150,7 @@ class Closer:
     def corrupted(self, study: LIMERefinement) -> dict[str, dict[Corruption, dict[str, Tensor]]]:
         """The same images under every corruption."""
         images = at_most(self.outcome.test, study.corrupted_images)
-        names = [name for name in self.trial.corrupted if name in self.outcome.models]
+        names = [name for name in self.trial.corrupted_arms if name in self.outcome.models]
         return {
             name: {
                 c: self.measured(name, CorruptedSamples(images, c), study.corrupted, f"{name} under {told(c)}")
