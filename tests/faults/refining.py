@@ -241,7 +241,7 @@ FAULTS = [
         "return arms.pgd(0.03)",
         CLAIMS,
     ),
-    Fault("no correction", "studies/lime_claims.py", "decided(g._replace(p=p))", "decided(g._replace(p=0.0))", CLAIMS),
+    Fault("no correction", "studies/lime_claims.py", "decided(g._replace(p=p))", "decided(g)", CLAIMS),
     # the page
     Fault(
         "published numbers change places",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glasshouse import store
 from glasshouse.attacks import PGD, Linf
 from glasshouse.corruptions import Brightness
-from glasshouse.data import Digits, OtherBackgrounds
+from glasshouse.data import Digits, GreyDecoy, OtherBackgrounds
 from glasshouse.data.backgrounds import before, of_other_classes
 from glasshouse.data.samples import Memory, batches
 from glasshouse.detectors import Absolute, Aggregated, AnyCriterion, Signed, Spurious
@@ -305,12 +305,14 @@ def test_a_background_keeps_the_object_and_hides_the_other_one() -> None:
 
 
 def test_backgrounds_change_in_the_splits_that_are_named() -> None:
-    plain, data = Digits(), OtherBackgrounds(data=Digits())
-    train, test = (next(iter(batches(d("train"), 8))) for d in (plain, data))
-    assert torch.equal(train.x, test.x)
+    plain = Digits(decoy=GreyDecoy())  # the mean grey behind another object is another one
+    data = OtherBackgrounds(data=plain)
+    own, same = (next(iter(batches(d("train"), 8))) for d in (plain, data))
+    assert torch.equal(own.x, same.x)
     batch, other = (next(iter(batches(d("test"), 8))) for d in (plain, data))
     assert batch.mask is not None and other.mask is not None
     inside = batch.mask[:, None].expand_as(batch.x)
+    assert not torch.equal(other.x, batch.x)
     assert torch.equal(other.x[inside], batch.x[inside])
     assert torch.equal(other.mask, batch.mask) and torch.equal(other.y, batch.y)
     single = data("test")[[3]]

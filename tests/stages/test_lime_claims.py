@@ -130,6 +130,8 @@ def changed(arm: str, **values: float) -> dict[str, dict[str, Tensor]]:
         ("as much as published", REPRODUCED, changed(arms.BASELINE, clean=0.6), UNTESTED),
         ("literal rule, holds more than FGSM", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.4), REFUTED),
         ("literal rule, holds more than FGSM", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.5), REFUTED),
+        ("literal rule, holds more than FGSM", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.3975), REFUTED),  # one image
+        ("literal rule, holds more than FGSM", SUPPORTED, changed(arms.FGSM_ONLY, pgd3=0.385), REFUTED),  # p = 0.03
         ("full, holds more than with masks", SUPPORTED, changed(arms.RANDOM, pgd3=0.4), REFUTED),
         ("Detecting on the test", SUPPORTED, changed(arms.LEAK, pgd3=0.4), REFUTED),
         ("Detecting on the test", SUPPORTED, changed(arms.LEAK, pgd3=0.28), UNTESTED),
