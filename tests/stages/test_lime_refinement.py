@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import LOOK, NAMES, Few
+from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from glasshouse import store
@@ -25,8 +26,10 @@ from glasshouse.recipe import Arm, Recipe
 from glasshouse.recipes.lime_refinement import adversarial, lime_refinement, paper
 from glasshouse.recipes.lime_sizes import SIZES
 from glasshouse.report import write_document
+from glasshouse.run import run, splits
 from glasshouse.studies import LIMERefinement, Trial
 from glasshouse.studies import lime_arms as arms
+from glasshouse.studies.lime_refinement import logged
 from glasshouse.study import conduct, store_name
 from glasshouse.train import Adam, Training
 from glasshouse.types import Samples
@@ -117,6 +120,8 @@ def test_every_arm_is_measured_under_every_seed(finished: tuple[Path, dict[str, 
     assert set(trial["corrupted"][arms.FULL][repr(FOG)]) == {repr(arms.CLEAN), repr(Accuracy(attack=FGSM()))}
     assert repr(study().close[0]) in trial["arms"][arms.FULL]
     assert repr(study().close[0]) not in trial["arms"][arms.LEAK]
+    steps = out / "steps" / store_name("<b>digits</b>")
+    assert all((steps / f"seed-{seed}" / "close-full.npz").is_file() for seed in (5, 6))
     first, second = (
         store.load_values(run_of(out, seed) / "full" / "values.npz")[repr(arms.fgsm(0.03))]  # type: ignore[index]
         for seed in (5, 6)
@@ -147,6 +152,12 @@ def test_only_the_leak_looks_at_test_images(tmp_path: Path, monkeypatch: pytest.
     one = replace(study(), trials=(Trial("one", replace(recipe(), rounds=1)),), seeds=1, close=())
     conduct(one, tmp_path / "out", NAMES)
     assert [count for count, _ in looked] == [120, 120, 20, 20]
+
+
+def test_every_seed_is_measured_on_the_same_images() -> None:
+    tests = [splits(replace(recipe(), seed=seed))[1] for seed in (1, 2)]
+    assert len(tests[0]) == 20
+    assert torch.equal(*(test[list(range(20))].x for test in tests))
 
 
 def test_what_is_watched_is_in_the_log_once_an_epoch(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -213,13 +224,27 @@ def test_a_study_that_was_cut_off_goes_on(
 
 def test_a_run_within_a_study_is_a_run(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """Its directory holds its own recipe, by which the same command writes its own report."""
-    from glasshouse.run import run
-
     folder = run_of(finished[0], seed=6)
     told = store.parsed(folder / "recipe.txt", NAMES)
     before = (folder / "results.json").read_bytes()
-    run(told, folder, NAMES, progress=lambda label, done, total: pytest.fail(f"{label} is done again"))
+    outcome = run(told, folder, NAMES, progress=lambda label, done, total: pytest.fail(f"{label} is done again"))
     assert (folder / "results.json").read_bytes() == before
+    assert sorted({row["epoch"] for row in logged(outcome, arms.FULL)}) == [0, 1]
+
+
+def test_what_is_measured_under_corruption_is_corrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Tensor] = {}
+
+    def noted(model: nn.Module, samples: Samples, metrics: Any, *, label: str, **more: Any) -> dict[str, Tensor]:
+        given[label] = samples[[0, 1]].x
+        return {repr(metric): torch.zeros(len(samples)) for metric in metrics}
+
+    monkeypatch.setattr("glasshouse.studies.lime_refinement.measure", noted)
+    few = replace(recipe(), arms=recipe().arms[:1], rounds=1)
+    conduct(replace(study(), trials=(Trial("one", few, "", (FOG,), (arms.BASELINE,)),), seeds=1), tmp_path, NAMES)
+    plain, corrupted = given["close baseline"], given["baseline under Fog-3"]
+    assert torch.equal(corrupted, FOG(plain))
+    assert not torch.equal(corrupted, plain)
 
 
 # the recipe

@@ -180,7 +180,7 @@ def told(corruption: Corruption) -> str:
 
 
 def logged(outcome: Outcome, name: str) -> list[dict[str, float]]:
-    """The training log of an arm over all its rounds; epochs and steps are counted on."""
+    """The training log of an arm over all its rounds, whose epochs are counted on."""
     if name == arms.BASELINE:
         return Stage(outcome.out / name).rows()
     folder, rows, epochs = outcome.out / folder_name(name), [], 0
