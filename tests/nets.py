@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glasshouse.types import Batch
+from glasshouse.types import NOWHERE, Batch
 
 SIDE, CLASSES = 16, 4
 
@@ -81,6 +81,7 @@ def full_batch(count: int = 6) -> Batch:
         torch.randn(count, SIDE, SIDE, generator=generator),
         torch.rand(count, generator=generator) + 0.5,
         torch.arange(count),
+        torch.where(mask, (torch.arange(count) % CLASSES).view(-1, 1, 1), NOWHERE),
     )
 
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from .attacks import PGD
 from .attacks.regions import searched
+from .draws import seeded_globally
 from .explain import checked_images, checked_labels, class_names, probabilities
 from .explainers.superpixels import chunks
 from .modes import device_of, frozen
 from .report.attacked import Attacked
-from .train import seeded_globally
 from .types import Attack, Batch, Progress, silent
 
 USUAL: Attack = PGD()

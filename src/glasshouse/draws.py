@@ -8,6 +8,8 @@ OOPSLA 2014, https://doi.org/10.1145/2714064.2660195), in whole batches and the 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -86,3 +88,11 @@ def mixed(z: Tensor) -> Tensor:
 def shifted(z: Tensor, by: int) -> Tensor:
     """``z`` to the right by some bits, zeros coming in (torch's own shift repeats the sign)."""
     return (z >> by).bitwise_and_((1 << (64 - by)) - 1)
+
+
+@contextmanager
+def seeded_globally(seed: int, salt: int) -> Iterator[None]:
+    """Torch's global generators seeded within the block, and as they were after it."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed((seed * 1_000_003 + salt) % 2**63)
+        yield

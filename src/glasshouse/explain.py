@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .draws import seeded_globally
 from .explainers import FastLIME, GradCAM, IntegratedGradients
 from .explainers.superpixels import chunks, painted
 from .modes import device_of, frozen
 from .report.explanations import Column, Explanations
 from .spec import fits
 from .titles import brief
-from .train import seeded_globally
 from .types import Explainer, Progress, SuperpixelExplainer, Surrogate, silent
 
 # By masking, by the last feature map, by gradients of the pixels.

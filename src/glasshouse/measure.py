@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from .data.samples import batches
+from .draws import seeded_globally
 from .metrics import Accuracy
 from .metrics.verdicts import Verdicts, family_of
 from .modes import device_of, frozen
-from .train import seeded_globally
 from .types import Explainer, Metric, Progress, Samples, silent
 
 

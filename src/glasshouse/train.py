@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -13,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .data.samples import batches
+from .draws import seeded_globally
 from .kept import Kept
 from .modes import device_of, frozen
-from .objectives.combine import advanced
+from .objectives.combine import advanced, looked
 from .optimizers import SGD, Adam, Cosine, Optimizer, Schedule, Steps, Triangle
 from .spec import require
 from .types import Architecture, Augmentation, Data, Metric, Objective, Progress, Samples, silent
@@ -114,6 +114,7 @@ def fit(
         kept.restore(tensors)
     for epoch in range(done, training.epochs):
         with seeded_globally(seed, epoch):
+            objective = looked(objective, model, samples, epoch)
             log = one_epoch(kept, objective, samples, training, optimizer, epoch, seed, partial(progress, label))
         objective = advanced(objective, means(log)) if log else objective
         if training.best and validation and training.measured_after(epoch):
@@ -200,14 +201,6 @@ def logged(rows: list[tuple[float, dict[str, Tensor]]], epoch: int) -> list[dict
 def means(log: list[dict[str, float]]) -> dict[str, float]:
     """Mean of every term over the log."""
     return {k: sum(row[k] for row in log) / len(log) for k in (log[0] if log else {}) if k not in ("epoch", "step")}
-
-
-@contextmanager
-def seeded_globally(seed: int, salt: int) -> Iterator[None]:
-    """Torch's global generators seeded within the block, and as they were after it."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed((seed * 1_000_003 + salt) % 2**63)
-        yield
 
 
 def fresh(architecture: Architecture, classes: int, seed: int) -> nn.Module:

@@ -14,17 +14,19 @@ from torch import Tensor, nn
 from .draws import Draws
 
 SPLITS = ("train", "validation", "test")
+NOWHERE, VOID = -1, -2
 
 
 class Batch(NamedTuple):
     """What flows between stages; later stages fill in later fields."""
 
     x: Tensor  # [B, C, H, W] float32 in [0, 1]
-    y: Tensor  # [B] int64; hierarchies: [B, levels]
+    y: Tensor  # [B] int64; several classes an image: [B, classes] float32; hierarchies: [B, levels] int64
     mask: Tensor | None = None  # [B, H, W] bool, True where the evidence should be
     attribution: Tensor | None = None  # [B, H, W] signed, unnormalised
     weight: Tensor | None = None  # [B] float32, sample weight in the loss
     index: Tensor | None = None  # type: ignore[assignment]  # [B] int64, position in the data set: the key of every per-sample result
+    regions: Tensor | None = None  # [B, H, W] int64, the class of each pixel; NOWHERE: of none, VOID: not to be judged
 
     def to(self, device: str | object) -> Batch:
         """The same batch on another device."""

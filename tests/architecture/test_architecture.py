@@ -19,9 +19,9 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 
 # Each may import what stands before it, and nothing else.
 ORDER = (
-    *("draws", "types", "files", "versions", "statistics", "spec", "modes"),
-    *("corruptions", "explainers", "attacks", "data", "models", "objectives", "metrics", "titles"),
-    *("optimizers", "kept", "train"),
+    *("draws", "types", "labels", "files", "versions", "statistics", "spec", "modes"),
+    *("corruptions", "explainers", "attacks", "data", "models", "metrics", "objectives", "titles"),
+    *("optimizers", "kept", "weighting", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),
     *("run", "study", "studies", "registry"),
     *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),

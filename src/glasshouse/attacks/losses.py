@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..labels import losses
 from ..spec import require
 
 
@@ -15,12 +16,13 @@ from ..spec import require
 class CE:
     """Cross-entropy: away from the true class, or towards the target.
 
-    Shape: logits ``[B, K]``, y ``[B]``, target ``[B]`` or None -> ``[B]``.
+    Shape: logits ``[B, K]``, y ``[B]`` (several classes an image: ``[B, K]`` float32), target ``[B]`` or
+    None -> ``[B]``.
     """
 
     def __call__(self, logits: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
         if target is None:
-            return F.cross_entropy(logits, y, reduction="none")
+            return losses(logits, y)
         return -F.cross_entropy(logits, target, reduction="none")
 
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..attacks import FGSM, PGD, Limited, Linf
 from ..data.samples import at_most
+from ..draws import seeded_globally
 from ..metrics.verdicts import ball_of
 from ..modes import device_of, frozen
-from ..train import seeded_globally
 from ..types import Attack, Batch, Progress, Samples, silent
 from . import attack as of_attacks
 from . import data as of_data

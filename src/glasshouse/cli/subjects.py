@@ -120,8 +120,8 @@ def network_for(
 
 def built(architecture: Architecture, classes: Sequence[str], seed: int) -> nn.Module:
     """The network for these classes, the same each time."""
+    from ..draws import seeded_globally
     from ..models.weights import classes_in
-    from ..train import seeded_globally
 
     path = getattr(architecture, "weights", "")
     if path and not getattr(architecture, "new_head", False):

@@ -9,14 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..spec import require
-from ..types import Batch
+from ..types import VOID, Batch
 
 
 @dataclass(frozen=True)
 class CropFlip:
     """Each image shifted by up to ``padding`` pixels (black comes in) and, every second one, mirrored.
 
-    ``mask`` and ``attribution`` move along; what comes in is unrestricted (True) and without attribution (0).
+    ``mask``, ``attribution`` and ``regions`` move along; what comes in is unrestricted (True), without attribution (0)
+    and not to be judged.
     Random numbers come from torch's global CPU generator, so that all devices see the same images.
     """
 
@@ -30,13 +31,15 @@ class CropFlip:
         count, device = len(batch.x), batch.x.device
         shift = torch.randint(2 * self.padding + 1, (count, 2)).to(device)
         mirrored = (torch.rand(count) < (0.5 if self.flip else 0.0)).to(device)
-        mask, attribution = batch.mask, batch.attribution
+        mask, attribution, regions = batch.mask, batch.attribution, batch.regions
         if mask is not None:
             mask = moved(mask[:, None], shift, mirrored, self.padding, fill=1)[:, 0]
         if attribution is not None:
             attribution = moved(attribution[:, None], shift, mirrored, self.padding)[:, 0]
+        if regions is not None:
+            regions = moved(regions[:, None], shift, mirrored, self.padding, fill=VOID)[:, 0]
         x = moved(batch.x, shift, mirrored, self.padding)
-        return batch._replace(x=x, mask=mask, attribution=attribution)
+        return batch._replace(x=x, mask=mask, attribution=attribution, regions=regions)
 
 
 def moved(x: Tensor, shift: Tensor, mirrored: Tensor, padding: int, fill: float = 0) -> Tensor:

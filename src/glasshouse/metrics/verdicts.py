@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..attacks import L2, Linf
 from ..attacks.regions import attacked, searched
+from ..labels import right
 from ..types import Attack, Batch
 
 
@@ -23,7 +24,7 @@ class Verdicts:
     def __init__(self, model: nn.Module, batch: Batch) -> None:
         self.model, self.batch = model, batch
         self.predicted = predicted(model, batch.x)
-        self.right = self.predicted == batch.y
+        self.right = right(self.predicted, batch.y)
         self.found: dict[Any, list[tuple[float, Tensor, Tensor]]] = {}  # by family: eps, who stands, x_adv
         self.full: dict[Any, Tensor] = {}
 
@@ -69,8 +70,8 @@ def predicted(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Whether that is the true one, ``[B]`` bool."""
-    return predicted(model, x) == y
+    """Whether that is right, ``[B]`` bool."""
+    return right(predicted(model, x), y)
 
 
 def family_of(attack: Attack) -> tuple[Any, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..types import Augmentation, Batch, Objective
+from ..types import Augmentation, Batch, Objective, Samples
 from .cross_entropy import CrossEntropy
 
 
@@ -27,6 +27,9 @@ class Sum:
     def advance(self, terms: dict[str, float]) -> Sum:
         return replace(self, terms=tuple(advanced(objective, terms) for objective in self.terms))
 
+    def look(self, model: nn.Module, samples: Samples, epoch: int) -> Sum:
+        return replace(self, terms=tuple(looked(objective, model, samples, epoch) for objective in self.terms))
+
 
 @dataclass(frozen=True)
 class Changed:
@@ -40,6 +43,15 @@ class Changed:
 
     def advance(self, terms: dict[str, float]) -> Changed:
         return replace(self, objective=advanced(self.objective, terms))
+
+    def look(self, model: nn.Module, samples: Samples, epoch: int) -> Changed:
+        return replace(self, objective=looked(self.objective, model, samples, epoch))
+
+
+def looked(objective: Objective, model: nn.Module, samples: Samples, epoch: int) -> Any:
+    """The objective for an epoch, counted from 0, after a look at model and samples; most look at neither."""
+    look = getattr(objective, "look", None)
+    return objective if look is None else look(model, samples, epoch)
 
 
 def advanced(objective: Objective, terms: dict[str, float]) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ..labels import losses
 from ..types import Batch
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Cross-entropy, averaged with ``batch.weight`` where the batch has one."""
+    """Cross-entropy, averaged with ``batch.weight`` where there is one; binary where images have several classes."""
 
     weight: float = 1.0
 
@@ -22,7 +22,7 @@ class CrossEntropy:
 
 def weighted_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """sum_i w_i CE_i / sum_i w_i; the plain mean without weights."""
-    return weighted_mean(F.cross_entropy(logits, batch.y, reduction="none"), batch)
+    return weighted_mean(losses(logits, batch.y), batch)
 
 
 def weighted_mean(losses: Tensor, batch: Batch) -> Tensor:

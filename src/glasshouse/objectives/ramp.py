@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..spec import hint_at, override, require
-from ..types import Batch, Objective
+from ..types import Batch, Objective, Samples
 from .adversarial import Adversarial
-from .combine import advanced
+from .combine import advanced, looked
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Ramp:
     def advance(self, terms: dict[str, float]) -> Ramp:
         done = min(self.done + 1, self.epochs)
         return replace(self, done=done, objective=advanced(self.objective, terms))
+
+    def look(self, model: nn.Module, samples: Samples, epoch: int) -> Ramp:
+        return replace(self, objective=looked(self.objective, model, samples, epoch))
 
 
 def value_at(component: Any, path: str) -> Any:

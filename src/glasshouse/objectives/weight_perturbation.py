@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ..attacks.regions import attacked
 from ..spec import require
-from ..types import Batch, Objective
+from ..types import Batch, Objective, Samples
 from .adversarial import Adversarial
-from .combine import advanced
+from .combine import advanced, looked
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class WeightPerturbed:
     def advance(self, terms: dict[str, float]) -> WeightPerturbed:
         done = min(self.done + 1, self.warmup)
         return replace(self, done=done, objective=advanced(self.objective, terms))
+
+    def look(self, model: nn.Module, samples: Samples, epoch: int) -> WeightPerturbed:
+        return replace(self, objective=looked(self.objective, model, samples, epoch))
 
 
 def prepared(objective: Any, model: nn.Module, batch: Batch) -> Callable[[], dict[str, Tensor]]:
