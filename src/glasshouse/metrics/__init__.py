@@ -2,6 +2,7 @@
 
 from .accuracy import Accuracy
 from .fooling import Fooled, MapSSIM, RankCorrelation, TopKIntersection
+from .hardness import LeastConfidence, Loss, SmallMargin, Uncertainty
 from .localisation import MassInside
 from .perceptibility import LPIPS, SSIM, Distortion
 from .stability import Stability
@@ -13,10 +14,14 @@ __all__ = [
     "Accuracy",
     "Distortion",
     "Fooled",
+    "LeastConfidence",
+    "Loss",
     "MapSSIM",
     "MassInside",
     "RankCorrelation",
+    "SmallMargin",
     "Stability",
     "TopKIntersection",
+    "Uncertainty",
     "Under",
 ]
