@@ -57,7 +57,7 @@ class Parquet:
         here = test if test and split == "test" else train
         apart = test is not None
         rows = carve(len(here.labels), split, self.validation, apart=apart, limit=self.limit, seed=self.seed)
-        data = read_images(here, rows)
+        data = read_images(here.origin, here.image, rows)
         return settled(Encoded(data, rows, here.labels[rows], names, here.origin, self.size, self.resize))
 
 
@@ -107,6 +107,13 @@ def check_kind(schema: Any, image: str, label: str, file: Path) -> None:
     kind = schema.field(label).type
     if not types.is_integer(kind):
         raise ValueError(f"the column {label!r} of {file} holds {kind}, not whole numbers")
+    check_encoded(schema, image, file)
+
+
+def check_encoded(schema: Any, image: str, file: Path) -> None:
+    """Raise ValueError unless the images are encoded bytes."""
+    from pyarrow import types
+
     kind = schema.field(image).type
     if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type
@@ -123,15 +130,15 @@ def class_names(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, .
         return ()
 
 
-def read_images(part: Survey, rows: Tensor) -> Any:
+def read_images(origin: Origin, image: str, rows: Tensor) -> Any:
     """The encoded images of ``rows`` as one arrow array; row groups that hold none of them are not read."""
     import pyarrow as arrow
 
-    starts = torch.tensor([0, *part.origin.counts]).cumsum(0).tolist()
+    starts = torch.tensor([0, *origin.counts]).cumsum(0).tolist()
     pieces: list[Any] = []
-    for file, start, end in zip(part.origin.files, starts, starts[1:], strict=False):
+    for file, start, end in zip(origin.files, starts, starts[1:], strict=False):
         local = rows[(rows >= start) & (rows < end)] - start
-        pieces += read_rows(Path(file), part.image, local)
+        pieces += read_rows(Path(file), image, local)
     array = arrow.chunked_array(pieces, arrow.large_binary()).combine_chunks()
     return array.combine_chunks() if isinstance(array, arrow.ChunkedArray) else array
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader
 
+from ..labels import several
 from ..types import SPLITS, Batch, Samples
 
 
@@ -18,13 +19,16 @@ from ..types import SPLITS, Batch, Samples
 class Memory:
     """A split held as bytes; a batch is cut out and scaled to [0, 1] at once.
 
-    Shape: pixels ``[N, 3, H, W]`` uint8, labels ``[N]`` int64, masks ``[N, H, W]`` bool or None.
+    Shape: pixels ``[N, 3, H, W]`` uint8, labels as in :class:`Batch`, masks ``[N, H, W]`` bool or None, regions
+        ``[N, H, W]`` of whole numbers of any width or None; titles: N names or none.
     """
 
     pixels: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     masks: Tensor | None = None
+    regions: Tensor | None = None
+    titles: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -32,7 +36,12 @@ class Memory:
     def __getitem__(self, index: Sequence[int]) -> Batch:
         i = torch.as_tensor(index, dtype=torch.int64)
         mask = None if self.masks is None else self.masks[i]
-        return Batch(self.pixels[i].float().div_(255), self.labels[i], mask, index=i)
+        regions = None if self.regions is None else self.regions[i].long()
+        return Batch(self.pixels[i].float().div_(255), self.labels[i], mask, index=i, regions=regions)
+
+    def title(self, i: int) -> str:
+        """What the sample is called where it comes from, else its number."""
+        return self.titles[i] if self.titles else f"image {i}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +109,20 @@ class Renamed:
         if len(self.classes) == len(self.samples.classes):
             return batch
         places = torch.tensor([self.classes.index(name) for name in self.samples.classes])
-        return batch._replace(y=places[batch.y])
+        y = moved(batch.y, places, len(self.classes)) if several(batch.y) else places[batch.y]
+        regions = batch.regions
+        if regions is not None:
+            regions = torch.where(regions < 0, regions, places[regions.clamp_min(0)])
+        return batch._replace(y=y, regions=regions)
 
     def title(self, i: int) -> str:
         """What the sample is called where it comes from."""
         return title_of(self.samples, i)
+
+
+def moved(y: Tensor, places: Tensor, classes: int) -> Tensor:
+    """Labels of several classes an image, each class moved to its place among more classes."""
+    return y.new_zeros(len(y), classes).index_copy_(1, places, y)
 
 
 def title_of(samples: Samples, i: int) -> str:
