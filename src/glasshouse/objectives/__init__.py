@@ -4,8 +4,11 @@ from .adversarial import Adversarial
 from .changes import Mask, Transplant
 from .combine import Changed, Sum
 from .cross_entropy import CrossEntropy
+from .equalized_focal import EqualizedFocal
+from .focal import Focal
 from .mart import MART
 from .ramp import Ramp
+from .saliency_guided import SaliencyGuided
 from .sensitivity import Lagrangian, Sensitivity
 from .trades import TRADES
 from .weight_perturbation import WeightPerturbed
@@ -16,9 +19,12 @@ __all__ = [
     "Adversarial",
     "Changed",
     "CrossEntropy",
+    "EqualizedFocal",
+    "Focal",
     "Lagrangian",
     "Mask",
     "Ramp",
+    "SaliencyGuided",
     "Sensitivity",
     "Sum",
     "Transplant",
