@@ -20,15 +20,21 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """Evaluation mode and no parameter gradients."""
+def untrainable(model: nn.Module) -> Iterator[nn.Module]:
+    """No parameter wants a gradient."""
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
-        with evaluating(model):
-            yield model.requires_grad_(False)
+        yield model.requires_grad_(False)
     finally:
         for parameter, requires_grad in wanted:
             parameter.requires_grad_(requires_grad)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluation mode and no parameter gradients."""
+    with evaluating(model), untrainable(model):
+        yield model
 
 
 @contextmanager
@@ -48,9 +54,10 @@ def module_at(model: nn.Module, layer: str) -> nn.Module:
 
 
 @contextmanager
-def tap(model: nn.Module, layer: str) -> Iterator[list[Tensor]]:
+def tap(model: nn.Module, layer: str, *, begin: bool = False) -> Iterator[list[Tensor]]:
     """Collect the outputs of ``layer`` (a dotted module name), still attached to the graph.
 
+    With ``begin`` a graph begins there if none leads to it: nothing is kept of what comes before the layer.
     Downstream gets a clone, so that an in-place activation after ``layer`` cannot overwrite what was collected.
 
     Raises:
@@ -61,6 +68,8 @@ def tap(model: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         if not isinstance(output, Tensor):
             raise ValueError(f"layer {layer!r} gives a {type(output).__name__}, not a tensor")
+        if begin and not output.requires_grad:
+            output = output.detach().requires_grad_()
         outputs.append(output)
         return output.clone()
 

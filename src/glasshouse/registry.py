@@ -9,7 +9,21 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 
-from . import attacks, corruptions, data, detectors, explainers, metrics, models, objectives, recipe, studies, train
+from . import (
+    attacks,
+    consistency,
+    corruptions,
+    data,
+    detectors,
+    explainers,
+    metrics,
+    models,
+    objectives,
+    recipe,
+    studies,
+    train,
+    weighting,
+)
 
 PACKAGES: dict[str, ModuleType] = {
     "data": data,
@@ -17,9 +31,11 @@ PACKAGES: dict[str, ModuleType] = {
     "models": models,
     "explainers": explainers,
     "attacks": attacks,
+    "consistency": consistency,
     "detectors": detectors,
     "objectives": objectives,
     "metrics": metrics,
+    "weighting": weighting,
     "training": train,
     "recipes": recipe,
     "studies": studies,

@@ -19,6 +19,8 @@ from .objectives.combine import advanced, looked
 from .optimizers import SGD, Adam, Cosine, Optimizer, Schedule, Steps, Triangle
 from .spec import require
 from .types import Architecture, Augmentation, Data, Metric, Objective, Progress, Samples, silent
+from .weighting import Reweighting
+from .weighting.online import weighted_steps
 
 __all__ = ["SGD", "Adam", "Cosine", "Steps", "Training", "Triangle"]
 
@@ -37,6 +39,8 @@ class Training:
     overfitting (Rice et al., ICML 2020, https://arxiv.org/abs/2002.11569) it is ``Accuracy(attack=PGD(steps=10))``.
     With both it is the average that is measured and comes out.
 
+    With a ``weighting`` samples count by weights that are found anew every few epochs.
+
     Cost: ``epochs`` passes over the samples, and the metric's over the validation samples.
     """
 
@@ -45,6 +49,7 @@ class Training:
     optimizer: Optimizer = Adam()
     schedule: Schedule | None = Cosine()
     augmentation: Augmentation | None = None
+    weighting: Reweighting | None = None
     average: float = 0.0
     best: Metric | None = None
     best_every: int = 1
@@ -69,7 +74,7 @@ class State(NamedTuple):
     objective: Objective
     optimizer: torch.optim.Optimizer
     log: list[dict[str, float]]  # one row a step of the last epoch: epoch, step, lr and every term
-    kept: Mapping[str, Tensor]  # the average, and the best so far
+    kept: Mapping[str, Tensor]  # the average, the best so far, and the weights of the samples
 
 
 class Resumed(NamedTuple):
@@ -115,7 +120,9 @@ def fit(
     for epoch in range(done, training.epochs):
         with seeded_globally(seed, epoch):
             objective = looked(objective, model, samples, epoch)
+            weighed = begun(training, kept, samples, epoch, seed)
             log = one_epoch(kept, objective, samples, training, optimizer, epoch, seed, partial(progress, label))
+            log[-1:] = [log[-1] | weighed] if log else []
         objective = advanced(objective, means(log)) if log else objective
         if training.best and validation and training.measured_after(epoch):
             value = kept.judge(epoch, partial(mean_value, training.best, validation, training.batch_size, seed))
@@ -124,6 +131,13 @@ def fit(
     kept.put_final()
     model.eval()
     return objective
+
+
+def begun(training: Training, kept: Kept, samples: Samples, epoch: int, seed: int) -> dict[str, float]:
+    """The weights of the samples brought up to date, and what is to be said of them."""
+    if training.weighting is None:
+        return {}
+    return training.weighting.begin(kept.model, samples, kept.tensors, epoch, training.batch_size, seed)
 
 
 def validation_of(data: Data, *trainings: Training) -> Samples | None:
@@ -156,14 +170,17 @@ def one_epoch(
     order = seed * 1_000_003 + epoch
     rows: list[tuple[float, dict[str, Tensor]]] = []
     model = kept.model.train()
+    gathers = training.weighting is not None and training.weighting.gathers(epoch, training.epochs)
+    step_of = weighted_steps(training.weighting, kept.tensors, model, samples, gathers)
     found = batches(samples, training.batch_size, device=device_of(model), shuffle=order, workers=training.workers)
     for step, batch in enumerate(found, start=epoch * steps):
         share = 1.0 if training.schedule is None else training.schedule(step / steps, training.epochs)
         lr = training.optimizer.lr * share
         if len(batch.x) > 1:  # batch normalisation cannot train on a single image
             batch = batch if training.augmentation is None else training.augmentation(batch)
-            terms = objective(model, batch)
-            descend(optimizer, torch.stack(list(terms.values())).sum(), lr)
+            with step_of(batch) as (batch, judge):
+                terms = objective(model, batch)
+                descend(optimizer, torch.stack(list(terms.values())).sum(), lr, judge)
             rows.append((lr, {name: term.detach() for name, term in terms.items()}))
             if training.average:
                 kept.follow(training.average, step)
@@ -171,12 +188,13 @@ def one_epoch(
     return logged(rows, epoch)
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
-    """One step."""
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, judge: Callable[[], None]) -> None:
+    """One step; ``judge`` is called when there are gradients and the weights are still those that they belong to."""
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    judge()
     optimizer.step()
 
 

@@ -74,6 +74,42 @@ class Explainer(Protocol):
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor: ...
 
 
+class ActivationMap(Protocol):
+    """An explainer that is a formula of what a layer gives ``[B, K, h, w]`` and of the logit's gradient there."""
+
+    @property
+    def layer(self) -> str: ...
+
+    def cam(self, activation: Tensor, gradient: Tensor) -> Tensor: ...
+
+
+class Background(Protocol):
+    """The image with a change where its map in [0, 1] is low; ``by_gradient`` says whether that takes the loss's."""
+
+    @property
+    def by_gradient(self) -> bool: ...
+
+    def __call__(self, x: Tensor, maps: Tensor, gradient: Tensor) -> Tensor: ...
+
+
+class Distance(Protocol):
+    """How far two maps ``[B, h, w]`` in [0, 1] of the same images are apart, ``[B]``."""
+
+    def __call__(self, first: Tensor, second: Tensor, x: Tensor) -> Tensor: ...
+
+
+class Squash(Protocol):
+    """A rising function from [0, inf) to [0, 1)."""
+
+    def __call__(self, distance: Tensor) -> Tensor: ...
+
+
+class Shape(Protocol):
+    """How scores of all training samples ``[N]`` become their weights ``[N]``."""
+
+    def __call__(self, scores: Tensor, seed: int) -> Tensor: ...
+
+
 class Surrogate(NamedTuple):
     """A linear model over the superpixels of each image that stands for the classifier around it."""
 

@@ -20,7 +20,7 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 # Each may import what stands before it, and nothing else.
 ORDER = (
     *("draws", "types", "labels", "files", "versions", "statistics", "spec", "modes"),
-    *("corruptions", "explainers", "attacks", "data", "models", "metrics", "objectives", "titles"),
+    *("corruptions", "explainers", "attacks", "consistency", "data", "models", "metrics", "objectives", "titles"),
     *("optimizers", "kept", "weighting", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),
     *("run", "study", "studies", "registry"),

@@ -48,8 +48,7 @@ def weighted_by_gradients(
     """A formula of the feature map at ``layer`` and of the logit's gradient there, at the size of the images."""
     layer = chosen_layer(model, x, layer)
     with borrowed(model, create_graph), torch.enable_grad():
-        # The graph must reach the layer even where no parameter wants a gradient.
-        score, output, _ = seen(model, layer, x.detach().requires_grad_(), target)
+        score, output, _ = seen(model, layer, x.detach(), target, begin=True)
         activation = feature_map(output, layer, x)
         (gradient,) = torch.autograd.grad(score.sum(), output, create_graph=create_graph)
         cam = resized(formula(activation, feature_map(gradient, layer, x)), x)
@@ -75,6 +74,10 @@ class GradCAM:
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         return weighted_by_gradients(grad_cam, model, x, target, self.layer, create_graph)
 
+    def cam(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """The map at the size of the feature map, ``[B, h, w]``."""
+        return grad_cam(activation, gradient)
+
 
 @dataclass(frozen=True)
 class GradCAMPlusPlus:
@@ -95,6 +98,10 @@ class GradCAMPlusPlus:
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         return weighted_by_gradients(grad_cam_plus_plus, model, x, target, self.layer, create_graph)
 
+    def cam(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """The map at the size of the feature map, ``[B, h, w]``."""
+        return grad_cam_plus_plus(activation, gradient)
+
 
 @dataclass(frozen=True)
 class XGradCAM:
@@ -113,3 +120,7 @@ class XGradCAM:
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         return weighted_by_gradients(x_grad_cam, model, x, target, self.layer, create_graph)
+
+    def cam(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """The map at the size of the feature map, ``[B, h, w]``."""
+        return x_grad_cam(activation, gradient)

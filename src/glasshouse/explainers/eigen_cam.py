@@ -68,3 +68,7 @@ class EigenCAM:
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
             activation = feature_map(seen(model, layer, x.detach(), target).output, layer, x)
             return resized(eigen_cam(activation), x)
+
+    def cam(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """The map at the size of the feature map, ``[B, h, w]``; the gradient does not matter."""
+        return eigen_cam(activation)

@@ -54,17 +54,25 @@ class Seen(NamedTuple):
     call: int  # how often the layer had been called before
 
 
-def seen(model: nn.Module, layer: str, x: Tensor, target: Tensor) -> Seen:
+def seen(model: nn.Module, layer: str, x: Tensor, target: Tensor, *, begin: bool = False) -> Seen:
     """Run the model and keep what ``layer`` gives; where it is called several times, the last time counts.
+
+    With ``begin`` the graph may begin at the layer.
 
     Raises:
         ValueError: if there is no such layer, the model does not call it, or a target is no class of the model.
     """
-    with tap(model, layer) as outputs:
+    logits, outputs = run_with(model, layer, x, begin)
+    return Seen(target_score(logits, target), outputs[-1], len(outputs) - 1)
+
+
+def run_with(model: nn.Module, layer: str, x: Tensor, begin: bool) -> tuple[Tensor, list[Tensor]]:
+    """Logits, and what ``layer`` gives at each call; ValueError as :func:`seen`."""
+    with tap(model, layer, begin=begin) as outputs:
         logits = model(x)
     if not outputs:
         raise ValueError(f"the model never calls its layer {layer!r}")
-    return Seen(target_score(logits, target), outputs[-1], len(outputs) - 1)
+    return logits, outputs
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from .accuracy import Accuracy
 from .fooling import Fooled, MapSSIM, RankCorrelation, TopKIntersection
 from .hardness import LeastConfidence, Loss, SmallMargin, Uncertainty
-from .localisation import MassInside
+from .inconsistency import Inconsistency
+from .localisation import ForegroundIoU, MassInside, MIoU, PointingGame
+from .multilabel import ExactMatch
 from .perceptibility import LPIPS, SSIM, Distortion
 from .stability import Stability
 from .under import Under
@@ -13,11 +15,16 @@ __all__ = [
     "SSIM",
     "Accuracy",
     "Distortion",
+    "ExactMatch",
     "Fooled",
+    "ForegroundIoU",
+    "Inconsistency",
     "LeastConfidence",
     "Loss",
+    "MIoU",
     "MapSSIM",
     "MassInside",
+    "PointingGame",
     "RankCorrelation",
     "SmallMargin",
     "Stability",

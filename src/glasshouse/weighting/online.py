@@ -1,0 +1,224 @@
+"""Scores within the steps of training: the step's own forward pass and gradient, and one forward pass more.
+
+Of a separate pass over the data nothing remains but that second forward pass. The loss's gradient in the pixels is a
+by-product of the step's backward pass, and the map of the first look comes from the step's own features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..labels import right
+from ..metrics import Inconsistency
+from ..metrics.inconsistency import Look, unit
+from ..modes import device_of, module_at, untrainable
+from ..types import Batch, Samples
+from .reweighting import SCORES, WEIGHTS, Reweighting
+
+
+class Statistics(NamedTuple):
+    """What a normalisation normalised a batch with."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class Watch:
+    """A step of training that is looked at: the first forward pass of ``x`` in it, and :meth:`judge` after backward.
+
+    The second forward pass is by the same function as the first: parameters before the step, the batch statistics of
+    the first pass (``x_adv`` does not change them), the same dropout. So an image that stays what it is scores 0.
+    The model's own running statistics are updated by the first pass alone, as ever.
+
+    Cost: one forward pass, and two backward passes from the layer on.
+    """
+
+    def __init__(self, model: nn.Module, score: Inconsistency, x: Tensor, y: Tensor) -> None:
+        explainer: Any = score.explainer
+        self.model, self.score, self.layer, self.y = model, score, str(explainer.layer), y
+        self.x = x.detach().requires_grad_()
+        self.first: Look | None = None
+        self.output: Tensor | None = None
+        self.watching = False
+        self.random: list[Tensor] = []
+        self.statistics: dict[_BatchNorm, Statistics] = {}
+        self.sizes: dict[_BatchNorm, int] = {}
+        self.handles: list[Any] = []
+
+    def __enter__(self) -> Watch:
+        self.handles = [
+            self.model.register_forward_pre_hook(self.begin),
+            module_at(self.model, self.layer).register_forward_hook(self.keep),
+            self.model.register_forward_hook(self.end),
+        ]
+        self.handles += [norm.register_forward_pre_hook(self.measure) for norm in normalisations(self.model)]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.restore()
+
+    def begin(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """The first pass of the images begins: batch statistics are to be seen whole."""
+        if inputs[0] is not self.x or self.first is not None:
+            return
+        self.watching, self.random = True, random_state(self.x)
+        self.own = {norm: (norm.running_mean, norm.running_var, norm.momentum) for norm in normalisations(self.model)}
+        for norm in self.own:
+            # With a momentum of 1 what is left is the batch's own; what was there stays out of the graph.
+            norm._buffers["running_mean"], norm._buffers["running_var"] = copies(norm)
+            norm.momentum = 1.0
+
+    def measure(self, module: Any, inputs: tuple[Tensor, ...]) -> None:
+        """How many values a channel is normalised over."""
+        if self.watching:
+            self.sizes[module] = inputs[0].numel() // inputs[0].shape[1]
+
+    def keep(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
+        """What the layer gives; downstream gets a clone, so that nothing in place can change it."""
+        if not self.watching:
+            return None
+        self.output = output
+        return output.clone()
+
+    def end(self, module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
+        """The first pass is over: its map, and the running statistics brought up to date."""
+        if not self.watching or inputs[0] is not self.x:
+            return
+        self.watching = False
+        self.statistics = {norm: Statistics(*batch_statistics(norm, self.sizes[norm])) for norm in self.own}
+        self.restore(follow=True)
+        if self.output is None:
+            raise ValueError(f"the model never calls its layer {self.layer!r}")
+        maps = self.score.mapped(logits, self.output, self.layer, self.x, again=True)
+        self.first = Look(logits.detach().argmax(1), unit(maps.detach()), self.x.detach())
+
+    def restore(self, follow: bool = False) -> None:
+        """Normalisations as they were, their running statistics moved on if ``follow``."""
+        for norm, (mean, variance, momentum) in getattr(self, "own", {}).items():
+            seen = (norm.running_mean, norm.running_var)
+            norm._buffers["running_mean"], norm._buffers["running_var"], norm.momentum = mean, variance, momentum
+            if follow:
+                share = 1 / float(norm.num_batches_tracked) if momentum is None else momentum
+                for kept, new in zip((mean, variance), seen, strict=True):
+                    kept.lerp_(new, share)
+        self.own = {}
+
+    def judge(self) -> Tensor:
+        """The score of each image, ``[B]``; to be called after the backward pass and before the step.
+
+        Raises:
+            ValueError: if the objective did not run the model on the images of the batch, or not up to its loss.
+        """
+        if self.first is None or self.x.grad is None:
+            raise ValueError("online=True needs an objective that runs the model on the batch's own images")
+        first, self.first = self.first._replace(gradient=self.x.grad), None
+        x, judged = self.x.detach(), right(first.predicted, self.y)
+        with held(self.statistics), replayed(self.random, x), untrainable(self.model):
+            value = self.score.compare(self.model, x, first)
+        return torch.where(judged, value, 1.0) if self.score.only_correct else value
+
+
+def normalisations(model: nn.Module) -> list[_BatchNorm]:
+    """Batch normalisations that normalise by the batch and follow it."""
+    norms = (module for module in model.modules() if isinstance(module, _BatchNorm))
+    return [norm for norm in norms if norm.training and norm.track_running_stats]
+
+
+def copies(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Buffers to write to in place of the running statistics."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean.clone(), norm.running_var.clone()
+
+
+def batch_statistics(norm: _BatchNorm, size: int) -> tuple[Tensor, Tensor]:
+    """What the last batch was normalised with: torch keeps the unbiased variance and divides by the biased one."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean, norm.running_var * ((size - 1) / size)
+
+
+@contextmanager
+def held(statistics: dict[_BatchNorm, Statistics]) -> Iterator[None]:
+    """Normalisations that use these statistics and change none."""
+    own = {norm: (norm.running_mean, norm.running_var) for norm in statistics}
+    try:
+        for norm, given in statistics.items():
+            norm._buffers["running_mean"], norm._buffers["running_var"] = given
+            norm.training = False
+        yield
+    finally:
+        for norm, (mean, variance) in own.items():
+            norm._buffers["running_mean"], norm._buffers["running_var"] = mean, variance
+            norm.training = True
+
+
+def random_state(x: Tensor) -> list[Tensor]:
+    """Where torch's generators stand, that of the images' device last."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])]
+
+
+@contextmanager
+def replayed(state: list[Tensor], x: Tensor) -> Iterator[None]:
+    """Torch's generators where they stood before, and afterwards where they stand now."""
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        torch.set_rng_state(state[0])
+        if x.is_cuda:
+            torch.cuda.set_rng_state(state[1], x.device)
+        yield
+
+
+def weighted_steps(
+    weighting: Reweighting | None, kept: MutableMapping[str, Tensor], model: nn.Module, samples: Samples, gathers: bool
+) -> Callable[[Batch], AbstractContextManager[tuple[Batch, Callable[[], None]]]]:
+    """What goes around each step of an epoch: it gives the batch its weights, and what to call after backward.
+
+    Where the epoch ``gathers`` scores, that call takes them.
+    """
+    if weighting is None:
+        return unweighted
+    if not gathers:
+        return partial(weighted, kept[WEIGHTS])
+    score = weighting.score.settled(model, samples[[0]].x.to(device_of(model)))  # type: ignore[attr-defined]
+    return partial(watched, model, score, kept[WEIGHTS], kept[SCORES])
+
+
+@contextmanager
+def unweighted(batch: Batch) -> Iterator[tuple[Batch, Callable[[], None]]]:
+    """The batch as it is."""
+    yield batch, lambda: None
+
+
+@contextmanager
+def weighted(weights: Tensor, batch: Batch) -> Iterator[tuple[Batch, Callable[[], None]]]:
+    """The batch with its samples' weights."""
+    yield with_weights(batch, weights), lambda: None
+
+
+@contextmanager
+def watched(
+    model: nn.Module, score: Inconsistency, weights: Tensor, scores: Tensor, batch: Batch
+) -> Iterator[tuple[Batch, Callable[[], None]]]:
+    """The same, and after backward the samples' scores."""
+    batch = with_weights(batch, weights)
+    with Watch(model, score, batch.x, batch.y) as watch:
+
+        def judge() -> None:
+            scores[batch.index] = watch.judge().to(scores.dtype)
+
+        yield batch._replace(x=watch.x), judge
+
+
+def with_weights(batch: Batch, weights: Tensor) -> Batch:
+    """A batch whose samples weigh more or less, by their positions."""
+    if batch.index is None:
+        raise ValueError("samples can be weighed only where batches have an index, their positions in the data set")
+    own = weights[batch.index]
+    return batch._replace(weight=own if batch.weight is None else own * batch.weight)
