@@ -183,6 +183,27 @@ class Metric(Protocol):
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor: ...
 
 
+class Selection(NamedTuple):
+    """Samples that come into the training set next, the most wanted first."""
+
+    index: Tensor  # type: ignore[assignment]  # [n] int64, positions in the data set
+    pseudo: Tensor | None = None  # [n] int64, the model's own label; NOWHERE where the true one is asked for
+
+    @property
+    def asked(self) -> Tensor:
+        """Positions of those that come in with their true label: what is chosen from now on."""
+        return self.index if self.pseudo is None else self.index[self.pseudo == NOWHERE]
+
+
+class Selector(Protocol):
+    """``count`` samples, or all that are left, that are not at the ``chosen`` positions ``[n]`` int64 already.
+
+    Those with a pseudo-label do not count: they come on top, and the next time they are judged anew.
+    """
+
+    def __call__(self, model: nn.Module, samples: Samples, chosen: Tensor, count: int, seed: int) -> Selection: ...
+
+
 class Corruption(Protocol):
     """``[B, 3, H, W]`` in [0, 1] -> the same images made worse, each the same whoever shares its batch."""
 

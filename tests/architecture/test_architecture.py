@@ -21,7 +21,7 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 ORDER = (
     *("draws", "types", "labels", "files", "versions", "statistics", "spec", "modes"),
     *("corruptions", "explainers", "attacks", "consistency", "data", "models", "metrics", "objectives", "titles"),
-    *("optimizers", "kept", "weighting", "train"),
+    *("selectors", "optimizers", "kept", "weighting", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),
     *("run", "study", "studies", "registry"),
     *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),
