@@ -16,6 +16,13 @@ def several(y: Tensor) -> bool:
     return y.ndim == 2 and y.is_floating_point()
 
 
+def one_class(y: Tensor, component: object) -> Tensor:
+    """Labels themselves; ValueError that names the component if they name several classes an image."""
+    if several(y):
+        raise ValueError(f"{component!r} is for images of one class each, and these labels name several")
+    return y
+
+
 def losses(logits: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy of each image, ``[B]``; with several classes the binary one, summed over the classes."""
     if several(y):

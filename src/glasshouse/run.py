@@ -16,7 +16,8 @@ from .detectors.findings import Findings, Masked, moved, quality
 from .detectors.spurious import masks_of
 from .files import write_whole
 from .measure import measure, tried
-from .metrics import Accuracy, MassInside
+from .metrics import Accuracy
+from .metrics.localisation import foreground, on_evidence, on_maps
 from .outcome import Outcome, Round, results, without_nan
 from .recipe import Arm, Recipe, folder_name
 from .refine import Detector, refine
@@ -144,8 +145,8 @@ class Work:
 
     def measure(self) -> None:
         metrics = self.recipe.metrics
-        if self.outcome.test[[0]].mask is None:
-            metrics = tuple(m for m in metrics if not isinstance(m, MassInside))
+        if foreground(self.outcome.test[[0]]) is None:
+            metrics = tuple(m for m in metrics if not on_evidence(m))
         for name, model in self.outcome.models.items():
             path = self.out / folder_name(name) / "values.npz"
             values = store.load_values(path)
@@ -180,7 +181,7 @@ class Work:
             self.outcome.checks[name] = found
 
     def measured(self, model: nn.Module, metrics: tuple[Metric, ...], label: str) -> dict[str, Tensor]:
-        explainer = self.recipe.explainer if any(isinstance(m, MassInside) for m in metrics) else None
+        explainer = self.recipe.explainer if any(map(on_maps, metrics)) else None
         return measure(
             model,
             self.outcome.test,

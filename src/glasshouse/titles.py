@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from .attacks import L2, Limited, Linf
-from .metrics import Accuracy, MassInside
+from .metrics import Accuracy, ExactMatch, ForegroundIoU, MassInside, MIoU, PointingGame
 from .metrics.verdicts import ball_of
 from .types import Attack, Metric
 
@@ -26,6 +26,12 @@ def title(metric: Metric) -> str:
     """A metric's column heading."""
     if isinstance(metric, MassInside):
         return "attribution inside the evidence"
+    if isinstance(metric, PointingGame):
+        return "pointing game" + (f", within {metric.tolerance} pixels" if metric.tolerance else "")
+    if isinstance(metric, MIoU | ForegroundIoU):
+        return overlap_title(metric)
+    if isinstance(metric, ExactMatch):
+        return "all classes right"
     if isinstance(metric, Accuracy):
         return "accuracy" if metric.attack is None else f"accuracy, {attack_title(metric.attack)}"
     attack: Any = getattr(metric, "attack", None)
@@ -34,6 +40,13 @@ def title(metric: Metric) -> str:
     others = [(f.name, getattr(metric, f.name), f.default) for f in fields(metric) if f.name != "attack"]
     told = ", ".join(f"{name}={brief(value)}" for name, value, usual in others if value != usual)
     return f"{type(metric).__name__}{f' ({told})' if told else ''}, {attack_title(attack)}"
+
+
+def overlap_title(metric: MIoU | ForegroundIoU) -> str:
+    """``mIoU, GradCAM``; ``foreground IoU, GradCAM, threshold 0.3``"""
+    name = "mIoU" if isinstance(metric, MIoU) else "foreground IoU"
+    usual = metric.threshold == type(metric).threshold
+    return f"{name}, {brief(metric.explainer)}" + ("" if usual else f", threshold {metric.threshold:g}")
 
 
 def attack_title(attack: Attack) -> str:

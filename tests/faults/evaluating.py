@@ -137,7 +137,7 @@ FAULTS = [
     Fault(
         "gradient of logits",
         "checks/model.py",
-        'F.cross_entropy(model(point), y, reduction="sum")',
+        "losses(model(point), y).sum()",
         "model(point).sum()",
         CHECKS,
     ),

@@ -97,7 +97,7 @@ FAULTS = [
     Fault(
         "map before the break",
         "attacks/keeping.py",
-        "torch.where(logits.argmax(1) == y, 0.0, changed) - wrong",
+        "torch.where(right(logits.argmax(1), y), 0.0, changed) - wrong",
         "changed - wrong",
         FOOLED,
     ),

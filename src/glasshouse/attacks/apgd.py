@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..labels import one_class, right
 from ..modes import frozen
 from ..spec import require
 from ..types import AttackLoss, Ball
@@ -57,6 +58,8 @@ class APGD:
         forward pass more.
     Differs from the paper's code: checkpoints and halving are those of the paper's text, which that code rounds
         otherwise if ``steps`` is not 100.
+    Raises:
+        ValueError: if there are ``targets``, and labels name several classes an image.
     """
 
     ball: Ball = Linf()
@@ -91,6 +94,7 @@ class APGD:
         """What the ascents are for, one after another: None, or the targets ``[B]``."""
         if not self.targets:
             return [None]
+        y = one_class(y, self)
         return [Ranked(rank)(logits, y) for rank in range(1, min(self.targets, logits.shape[1] - 1) + 1)]
 
     def climbed(self, images: Standing, found: Tensor, height: Tensor) -> Standing:
@@ -123,8 +127,8 @@ class APGD:
         delta = delta * per_image(self.ball.eps / self.ball.norm(delta).clamp_min(tiny), delta)
         x_adv = inside(self.ball, images.x, images.x + delta)
         logits, loss, gradient = self.slope(images, x_adv)
-        none, rises = torch.zeros_like(loss, dtype=torch.bool), torch.zeros_like(images.y)
-        broken, step_size = images.y != logits.argmax(1), x_adv.new_full(loss.shape, 2 * self.ball.eps)
+        none, rises = torch.zeros_like(loss, dtype=torch.bool), torch.zeros_like(images.place)
+        broken, step_size = ~right(logits.argmax(1), images.y), x_adv.new_full(loss.shape, 2 * self.ball.eps)
         return Climb(x_adv, x_adv, gradient, loss, x_adv, gradient, loss, loss, none, rises, step_size, broken)
 
     def moved(self, x: Tensor, climb: Climb, fresh: float) -> Tensor:
@@ -148,7 +152,7 @@ class APGD:
             top_gradient=torch.where(above, gradient, climb.top_gradient),
             top_loss=torch.where(higher, loss, climb.top_loss),
             rises=climb.rises + (loss > climb.loss),
-            broken=climb.broken | (logits.argmax(1) != images.y),
+            broken=climb.broken | ~right(logits.argmax(1), images.y),
         )
 
     def slope(self, images: Standing, x_adv: Tensor) -> tuple[Tensor, Tensor, Tensor]:

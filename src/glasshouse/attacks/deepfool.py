@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..labels import one_class
 from ..modes import frozen
 from ..spec import require
 from ..types import Ball
@@ -36,7 +37,7 @@ class DeepFool:
     ``refine`` forward passes more.
     Differs from the paper: pixels end at [0, 1], and each step goes a little further so that this cannot hold it up.
     Raises:
-        ValueError: if the model has a single class.
+        ValueError: if the model has a single class, or labels name several classes an image.
     """
 
     ball: Ball = L2(eps=math.inf)
@@ -53,7 +54,7 @@ class DeepFool:
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         with frozen(model), torch.enable_grad():
-            images = standing(model, x, y)
+            images = standing(model, x, one_class(y, self))
             with torch.no_grad():
                 logits = images.model(images.x)
             others = rivals(logits, images.y, self.classes - 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..labels import one_class
 from ..modes import frozen
 from ..spec import require
 from ..types import Attack, Ball
@@ -36,7 +37,8 @@ class StandardEnsemble:
     Differs from the paper: with fewer than 10 classes there are as many targets as other classes, and with 2 or 3 the
         targeted loss is the margin alone, since a targeted DLR loss would be constant.
     Raises:
-        ValueError: if the ball is neither Linf nor L2, or the model has less than 2 classes.
+        ValueError: if the ball is neither Linf nor L2, the model has less than 2 classes, or labels name several
+            classes an image.
     """
 
     ball: Ball = Linf()
@@ -69,7 +71,7 @@ class StandardEnsemble:
         -1: it still stands; 0: it was wrong already; 1 and up: the member of ``attacks``, counted from 1.
         """
         with frozen(model), torch.no_grad():
-            images = standing(model, x, y)
+            images = standing(model, x, one_class(y, self))
             logits = model(images.x)
             found, nearest = images.x.clone(), Margin()(logits, y)
             by = images.reached(logits).long() - 1

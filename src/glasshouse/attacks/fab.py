@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..labels import one_class
 from ..modes import frozen
 from ..spec import require
 from ..types import Ball
@@ -53,7 +54,7 @@ class FAB:
     passes as ``classes``, over the images that still stand; 3 + ``refine`` forward passes more.
     Differs from the paper: classes beyond the ``classes`` most probable ones are not looked at.
     Raises:
-        ValueError: if the model has a single class.
+        ValueError: if the model has a single class, or labels name several classes an image.
     """
 
     ball: Ball = Linf()
@@ -78,7 +79,7 @@ class FAB:
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         with frozen(model), torch.enable_grad():
-            images = standing(model, x, y)
+            images = standing(model, x, one_class(y, self))
             with torch.no_grad():
                 logits = images.model(images.x)
             others = rivals(logits, images.y, self.classes)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..explainers import InputGradient
+from ..labels import losses, right
 from ..modes import frozen
 from ..spec import require
 from ..types import Ball, Explainer
@@ -57,11 +57,11 @@ class KeepingExplanation:
 
             def both(attribution: Tensor, logits: Tensor) -> Tensor:
                 changed = self.weight * map_distance(attribution, images.attribution)
-                wrong = F.cross_entropy(logits, y, reduction="none")
-                return torch.where(logits.argmax(1) == y, 0.0, changed) - wrong
+                wrong = losses(logits, y)
+                return torch.where(right(logits.argmax(1), y), 0.0, changed) - wrong
 
             def rank(attribution: Tensor, logits: Tensor) -> Tensor:
                 unchanged = 1 / (1 + map_distance(attribution, images.attribution))
-                return torch.where(logits.argmax(1) == y, -Margin()(logits, y), -unchanged)
+                return torch.where(right(logits.argmax(1), y), -Margin()(logits, y), -unchanged)
 
             return lowered(self, model, images, images.x, both, rank)

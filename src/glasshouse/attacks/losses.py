@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..labels import losses
+from ..labels import losses, one_class, several
 from ..spec import require
 
 
@@ -30,12 +30,16 @@ class CE:
 class Margin:
     """How far the best other class is above the true one; with a target, the target above the best other class.
 
-    Carlini & Wagner, S&P 2017, https://arxiv.org/abs/1608.04644. Above 0 exactly where the aim is reached.
+    Carlini & Wagner, S&P 2017, https://arxiv.org/abs/1608.04644. Above 0 exactly where the aim is reached. With several
+    classes an image, how far the best that is not there is above the best that is.
 
-    Shape: logits ``[B, K]``, y ``[B]``, target ``[B]`` or None -> ``[B]``.
+    Shape: logits ``[B, K]``, y ``[B]`` (several classes an image: ``[B, K]`` float32), target ``[B]`` or
+    None -> ``[B]``.
     """
 
     def __call__(self, logits: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
+        if target is None and several(y):
+            return best_of(logits, y <= 0) - best_of(logits, y > 0)
         chosen = y if target is None else target
         margin = best_other(logits, chosen) - at(logits, chosen)
         return margin if target is None else -margin
@@ -51,9 +55,12 @@ class DLR:
     Shape: logits ``[B, K]``, y ``[B]``, target ``[B]`` or None -> ``[B]``.
     Differs from the paper: with two classes, and with three where there is a target, the ratio could be constant, and
     it is the margin alone.
+    Raises:
+        ValueError: if labels name several classes an image.
     """
 
     def __call__(self, logits: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
+        y = one_class(y, self)
         margin = best_other(logits, y) - at(logits, y) if target is None else at(logits, target) - at(logits, y)
         classes = logits.shape[1]
         if classes == 2 or (classes == 3 and target is not None):
@@ -72,13 +79,18 @@ def best_other(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.scatter(1, classes[:, None], -torch.inf).amax(1)
 
 
+def best_of(logits: Tensor, chosen: Tensor) -> Tensor:
+    """The largest logit of the chosen classes ``[B, K]`` of each image, -inf where there is none, ``[B]``."""
+    return logits.masked_fill(~chosen, -torch.inf).amax(1)
+
+
 @dataclass(frozen=True)
 class Ranked:
     """The target of that rank among the other classes of the untouched image: 1 the most probable, -1 the least.
 
     Shape: logits ``[B, K]``, y ``[B]`` -> ``[B]`` int64.
     Raises:
-        ValueError: if there are not as many other classes.
+        ValueError: if there are not as many other classes, or labels name several classes an image.
     """
 
     rank: int = 1
@@ -90,7 +102,7 @@ class Ranked:
         others = logits.shape[1] - 1
         if abs(self.rank) > others:
             raise ValueError(f"{self!r} needs {abs(self.rank)} other classes, and the model has {others}")
-        order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
+        order = logits.scatter(1, one_class(y, self)[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
         return order[:, self.rank - 1 if self.rank > 0 else others + self.rank]
 
 
@@ -100,7 +112,7 @@ class Label:
 
     Shape: logits ``[B, K]``, y ``[B]`` -> ``[B]`` int64.
     Raises:
-        ValueError: if the model has no such class.
+        ValueError: if the model has no such class, or labels name several classes an image.
     """
 
     label: int = 0
@@ -111,4 +123,4 @@ class Label:
     def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
         if self.label >= logits.shape[1]:
             raise ValueError(f"{self!r} is none of the model's {logits.shape[1]} classes")
-        return torch.full_like(y, self.label)
+        return torch.full_like(one_class(y, self), self.label)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..explainers import GradCAM
+from ..labels import one_class
 from ..spec import require
 from ..types import Attack, Batch, Explainer, Region
 from .pgd import PGD
@@ -35,7 +36,11 @@ def spurious(batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Explained:
-    """The ``share`` of pixels with the highest attribution for the true class; ``outside`` takes the others."""
+    """The ``share`` of pixels with the highest attribution for the true class; ``outside`` takes the others.
+
+    Raises:
+        ValueError: if labels name several classes an image.
+    """
 
     explainer: Explainer = GradCAM()
     share: float = 0.25
@@ -45,7 +50,7 @@ class Explained:
         require(self, 0 < self.share < 1, "share is between 0 and 1")
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        attribution = self.explainer(model, batch.x, batch.y).flatten(1)
+        attribution = self.explainer(model, batch.x, one_class(batch.y, self)).flatten(1)
         top = attribution.topk(max(1, round(self.share * attribution.shape[1])), dim=1).indices
         inside = torch.zeros_like(attribution, dtype=torch.bool).scatter_(1, top, True)
         return (~inside if self.outside else inside).view(len(batch.x), *batch.x.shape[-2:])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..draws import Draws, draws
+from ..labels import right
 from ..types import Target
 
 
@@ -31,7 +32,7 @@ class Standing(NamedTuple):
 
     model: nn.Module
     x: Tensor  # [B, C, H, W], as they were
-    y: Tensor  # [B]
+    y: Tensor  # [B], or [B, K] where labels name several classes an image
     target: Tensor | None  # [B]
     place: Tensor  # [B] position in the caller's batch
     draws: Draws
@@ -45,9 +46,9 @@ class Standing(NamedTuple):
         return Standing(model, self.x[chosen], self.y[chosen], target, self.place[chosen], self.draws[chosen])
 
     def reached(self, logits: Tensor) -> Tensor:
-        """Where the aim is reached, ``[B]`` bool: the target, or without one any class but the true one."""
+        """Where the aim is reached, ``[B]`` bool: the target, or without one any class but the true ones."""
         predicted = logits.argmax(1)
-        return predicted != self.y if self.target is None else predicted == self.target
+        return ~right(predicted, self.y) if self.target is None else predicted == self.target
 
 
 def standing(model: nn.Module, x: Tensor, y: Tensor, target: Target | None = None) -> Standing:

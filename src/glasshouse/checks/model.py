@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..attacks import L2, PGD, Linf, Margin, Square
 from ..draws import draws
+from ..labels import losses
 from ..metrics.verdicts import correct
 from .check import FAIL, OPEN, PASS, Check, decided, graded
 
@@ -64,7 +64,7 @@ def on_gradients(model: nn.Module, x: Tensor, y: Tensor) -> Check:
     """Whether there is a gradient to follow."""
     point = x.clone().requires_grad_()
     with torch.enable_grad():
-        (found,) = torch.autograd.grad(F.cross_entropy(model(point), y, reduction="sum"), point)
+        (found,) = torch.autograd.grad(losses(model(point), y).sum(), point)
     flat = int((found.flatten(1).abs().amax(1) == 0).sum())
     seen = f"on {flat} of {len(x)} images every pixel's gradient is exactly 0"
     meaning = "attacks by cross-entropy stand still there, and what they leave is not robust for that"

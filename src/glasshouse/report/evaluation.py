@@ -41,7 +41,7 @@ class Evaluation:
 
     metrics: tuple[Metric, ...]
     values: dict[str, Tensor]  # by repr(metric): [N]
-    y: Tensor  # [N]
+    y: Tensor  # [N]; several classes an image: [N, classes]
     predicted: Tensor  # [N]
     classes: tuple[str, ...]
     titles: tuple[str, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..corruptions.errors import CorruptionError, corruption_error
+from ..labels import indicators
 from ..metrics import Accuracy
 from ..metrics.verdicts import ball_of, family_of
 from ..titles import family_title, title
@@ -167,8 +168,8 @@ def worst_classes(found: Evaluation, count: int = 8) -> list[tuple[str, str, str
     """The classes of which fewest images stand: ``(name, images, right, right under the strongest attack)``."""
     weakest = lowest(found)
     clean, last = found.values[repr(CLEAN)], found.values[repr(weakest[0] if weakest else CLEAN)]
-    present = [k for k in range(len(found.classes)) if bool((found.y == k).any())]
-    rows = [(k, found.y == k) for k in present]
+    there = indicators(found.y, len(found.classes)) > 0
+    rows = [(k, there[:, k]) for k in there.any(0).nonzero()[:, 0].tolist()]
     rows.sort(key=lambda row: (float(last[row[1]].mean()), float(clean[row[1]].mean())))
     return [
         (

@@ -13,7 +13,7 @@ from ..data.samples import at_most, batches
 from ..detectors.findings import found
 from ..explainers import LIME
 from ..files import write_whole
-from ..metrics import MassInside
+from ..metrics.localisation import on_evidence
 from ..modes import device_of, frozen
 from ..outcome import Outcome, Round
 from ..spec import pretty
@@ -84,7 +84,7 @@ def tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
         name = repr(metric)
         strongest = [m for m in outcome.recipe.metrics if "PGD" in title(m)][:1]
         if name in outcome.values["baseline"] and (
-            metric in strongest or name == words.CLEAN or isinstance(metric, MassInside)
+            metric in strongest or name == words.CLEAN or on_evidence(metric)
         ):
             before, after = (outcome.estimate(arm, name).mean for arm in ("baseline", guided.name))
             shown.append((words.percent(after), title(metric), f"before: {words.percent(before)}"))

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from ..attacks import FGSM, L2, PGD
 from ..checks import FAIL, OPEN, PASS, WARN, Check
-from ..metrics import Accuracy, Distortion, Fooled, MassInside, TopKIntersection
+from ..metrics import Accuracy, Distortion, ExactMatch, Fooled, TopKIntersection
+from ..metrics.localisation import on_evidence
 from ..outcome import Outcome
 from ..statistics import Comparison, Estimate
 from ..titles import eps_text
@@ -34,7 +35,8 @@ def cell(e: Estimate) -> str:
 
 def measured(metric: Metric, e: Estimate) -> str:
     """A metric's mean with its interval: shares in per cent, other values as numbers."""
-    if isinstance(metric, Accuracy | MassInside | Distortion | Fooled | TopKIntersection):
+    share = isinstance(metric, Accuracy | Distortion | ExactMatch | Fooled | TopKIntersection)
+    if share or on_evidence(metric):
         return cell(e)
     return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}]" if e.count else "–"
 
