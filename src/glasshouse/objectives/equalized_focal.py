@@ -81,9 +81,7 @@ class EqualizedFocal:
         """The loss of each image, ``[B]``, with the ratios as they are."""
         classes = logits.shape[1]
         if self.ratios and len(self.ratios) != classes:
-            raise ValueError(
-                f"EqualizedFocal has ratios of {len(self.ratios)} classes, and the model {classes} classes"
-            )
+            raise ValueError(f"EqualizedFocal has {len(self.ratios)} ratios, and the model {classes} classes")
         ratios = torch.tensor(self.ratios or (1.0,) * classes, dtype=logits.dtype, device=logits.device)
         return equalized_focal_losses(logits, there, ratios, self.gamma, self.alpha, self.scale)
 

@@ -23,6 +23,11 @@ def pooled(layer: str, model: nn.Module, batch: Batch) -> Tensor:
     return feature_map(seen(model, layer, batch.x, first).output, layer, batch.x).mean((2, 3))
 
 
+def nearest(features: Tensor, to: Tensor) -> Tensor:
+    """Distance of each of the features ``[N, K]`` to the nearest of ``to`` ``[n, K]``; exactly 0 if it is the same."""
+    return torch.cdist(features, to, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+
+
 def centres(features: Tensor, chosen: Tensor, count: int) -> Tensor:
     """Greedy k-centre: ``count`` times the sample that is farthest from its nearest centre becomes one, ``[count]``.
 
@@ -30,13 +35,12 @@ def centres(features: Tensor, chosen: Tensor, count: int) -> Tensor:
     """
     distance = features.new_full((len(features),), torch.inf)
     for block in torch.split(features[chosen], _BLOCK):
-        apart = torch.cdist(features, block, compute_mode="donot_use_mm_for_euclid_dist")  # exact for equal features
-        distance = distance.fmin(apart.amin(1))
+        distance = distance.fmin(nearest(features, block))
     distance[chosen] = -1
     found = torch.empty(count, dtype=torch.int64, device=features.device)
     for i in range(count):
         found[i] = farthest = distance.argmax()
-        distance = distance.fmin((features - features[farthest]).norm(dim=1))
+        distance = distance.fmin(nearest(features, features[farthest][None]))
         distance[farthest] = -1
     return found
 
