@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from .report.attacked import Attacked
     from .report.evaluation import Evaluation
     from .report.explanations import Explanations
+    from .review import Tally
+    from .statistics import Estimate
     from .study import Document, Study
 
 shown, told = Console(), Console(stderr=True)
@@ -159,6 +161,27 @@ def evaluation_tables(found: Evaluation) -> list[Table | Text]:
         if check.status != "pass":
             checks.add_row(Text(check.status, colours[check.status]), escape(check.title), escape(check.reason))
     return [measured, checks]
+
+
+def rated_table(decided: dict[str, Tally], raters: int) -> Table:
+    """What the raters decided, a line for each explainer."""
+    few = f"{raters} rater{'' if raters == 1 else 's'} or more"
+    table = Table(title=f"B against A, over the pairs with {few}", title_justify="left")
+    for heading in ("explainer", "pairs", "B better (pos)", "same", "A better (neg)", "p", "kappa", "left chosen"):
+        table.add_column(heading, justify="left" if heading == "explainer" else "right", overflow="fold")
+    for name, found in decided.items():
+        shares = [percent(share) for share in found.shares.values()]
+        p = f"{found.p:.2g}" if found.decisions else "–"
+        kappa = f"{found.kappa:.2f}" if found.kappa == found.kappa else "–"
+        table.add_row(escape(name), str(len(found.decisions)), *shares, p, kappa, percent(found.left))
+    return table
+
+
+def percent(share: Estimate) -> str:
+    """A share with its interval; a dash where there is none."""
+    if not share.count:
+        return "–"
+    return f"{100 * share.mean:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
 def attacked_table(found: Attacked) -> Table:

@@ -11,6 +11,7 @@ from .closed_loop import refine, run
 from .evaluating import evaluate
 from .explaining import explain
 from .listing import list_components
+from .reviewing import review
 
 app = typer.Typer(
     add_completion=False,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain": explain,
     "attack": attack,
     "evaluate": evaluate,
+    "review": review,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -100,6 +100,7 @@ def arrays(found: Explanations) -> dict[str, Tensor]:
     """What is kept as arrays, by name."""
     kept = {"index": found.index, "y": found.y, "predicted": found.predicted, "target": found.target}
     kept["probability"] = found.probability
+    kept["pixels"] = (found.x * 255).round().byte()
     for column in found.columns:
         kept[column.name] = column.attribution
         if column.surrogate is not None:

@@ -87,9 +87,13 @@ def drawn(column: Column, x: Tensor, i: int) -> Picture:
     attribution = column.attribution[i]
     if is_binary(column.attribution):
         return figures.darkened(x, attribution > 0)
-    outliers = float(torch.quantile(attribution.abs().flatten().double(), SATURATED))
-    # A few single pixels would dim all others; of superpixels none is an outlier.
-    return figures.overlay(x, attribution, None if column.surrogate else outliers or None)
+    # Of superpixels none is an outlier.
+    return figures.overlay(x, attribution, None if column.surrogate else reach(attribution))
+
+
+def reach(attribution: Tensor) -> float | None:
+    """The value that is drawn in full, as a few single pixels would dim all others; None where nearly all are 0."""
+    return float(torch.quantile(attribution.abs().flatten().double(), SATURATED)) or None
 
 
 def is_binary(attribution: Tensor) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
 from ..versions import versions
 
 
-def template(name: str) -> Template:
-    """A template; everything that is filled in is escaped, and nothing may be missing."""
-    loader = PackageLoader("glasshouse", "report")
+def template(name: str, package: str = "report") -> Template:
+    """A template of a package, or else of this one; what is filled in is escaped, and nothing may be missing."""
+    loader = ChoiceLoader([PackageLoader("glasshouse", part) for part in (package, "report")])
     options = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
