@@ -118,9 +118,9 @@ def test_the_regions_themselves_are_worth_1_and_all_that_is_not_them_0(metric: A
 def test_the_mask_itself_is_worth_1_and_its_complement_0(metric: Any) -> None:
     batch = scene()
     inside = batch.regions >= 0  # type: ignore[operator]
-    for batch in (batch, batch._replace(mask=inside), batch._replace(regions=None, mask=inside)):
-        assert metric(Brightest(), batch._replace(attribution=inside.float())).tolist() == [1.0, 1.0]
-        assert metric(Brightest(), batch._replace(attribution=1 - inside.float())).tolist() == [0.0, 0.0]
+    for told in (batch, batch._replace(mask=inside), batch._replace(regions=None, mask=inside)):
+        assert metric(Brightest(), told._replace(attribution=inside.float())).tolist() == [1.0, 1.0]
+        assert metric(Brightest(), told._replace(attribution=1 - inside.float())).tolist() == [0.0, 0.0]
 
 
 def test_an_image_is_worth_the_mean_over_its_classes() -> None:

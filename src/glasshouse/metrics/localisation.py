@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from ..data.samples import batches
 from ..explainers import GradCAM
+from ..explainers.superpixels import chunks
 from ..modes import device_of, frozen
 from ..spec import require
 from ..types import VOID, Batch, Explainer, Metric, Progress, Samples, silent
@@ -137,9 +138,9 @@ def explained(model: nn.Module, batch: Batch, explainer: Explainer) -> Iterator[
     As many pairs as the batch has images: of so many it is known that they fit.
     """
     image, classes = present_pairs(regions_of(batch))
-    for some, of in zip(image.split(len(batch.x)), classes.split(len(batch.x)), strict=True):
-        if len(some):
-            yield some, of, explainer(model, batch.x[some], of).detach()
+    for part in chunks(len(image), len(batch.x)):
+        some, of = image[part], classes[part]
+        yield some, of, explainer(model, batch.x[some], of).detach()
 
 
 def pairs_of(model: nn.Module, batch: Batch, explainer: Explainer, threshold: float) -> Pairs:
