@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glasshouse import attacks, corruptions, data, detectors, explainers, metrics, objectives
+from glasshouse import attacks, corruptions, data, detectors, explainers, metrics, objectives, selectors
 from glasshouse.attacks import L2, PGD, Limited, Linf
 from glasshouse.attacks.explanations import mass
 from glasshouse.attacks.regions import attacked
@@ -27,7 +27,7 @@ from glasshouse.recipe import Recipe
 from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.spec import conforms, parse, pretty, required
 from glasshouse.studies import Trial
-from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter
+from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter, Selector
 from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
 REQUIRED: dict[str, Any] = {
@@ -48,7 +48,7 @@ EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}, "StandardE
 # What an explainer cannot do, by the name of its class.
 UNTRAINABLE = {"Captum", "ELIME", "EvolvedFront"}  # says so with a ValueError about create_graph
 NEEDS_RELU = {"GuidedBackprop"}
-IGNORES_THE_HEAD = {"EigenCAM"}
+IGNORES_THE_HEAD = {"EigenCAM", "FilterMap"}
 EXPLANATION_ATTACKS = {"MassCentre", "TargetMap", "TargetRegion", "TopK"}  # the map changes, the class does not
 LABEL_FREE = {"KLPGD"}  # the prediction moves, to whichever class
 PARTIAL = {"Fooled"}  # metrics that leave out some samples (NaN)
@@ -480,4 +480,53 @@ def test_a_rule_gives_everything_back_after_an_error(rule: Any, net: Net, batch:
     before = state(exploding(net, 3))
     with suppress(Boom):
         rule(net, batch, LOOK.segmenter(batch.x), LOOK, batch)
+    assert state(net) == before
+
+
+SELECTORS = exported(selectors, Selector)
+SEVERAL_REFUSED = {"CEAL"}  # pseudo-labels are one class an image
+
+
+@pytest.mark.parametrize("kind", ["one class", "several"])
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_a_selector_finds_new_samples_the_same_ones_with_the_same_seed(selector: Any, kind: str, net: Net) -> None:
+    samples, chosen = images(), torch.tensor([17, 3, 8])
+    if kind == "several":
+        samples = replace(samples, labels=F.one_hot(samples.labels, 4).float())
+        if type(selector).__name__ in SEVERAL_REFUSED:
+            with pytest.raises(ValueError, match="several"):
+                selector(net, samples, chosen, 5, 0)
+            return
+    before = state(net)
+    for count in (1, 5, 21, 99):
+        torch.manual_seed(count)
+        found = selector(net, samples, chosen, count, 7)
+        following = torch.rand(3)
+        torch.manual_seed(count)
+        assert torch.equal(following, torch.rand(3))  # nothing was drawn from the caller's stream
+        assert len(found.asked) == min(count, 21) and set(found.asked.tolist()) <= set(found.index.tolist())
+        assert found.index.dtype == torch.int64 and found.index.device.type == "cpu"
+        every = [*found.index.tolist(), *chosen.tolist()]
+        assert len(set(every)) == len(every) and set(every) <= set(range(24))
+        again = selector(net, samples, chosen, count, 7)
+        assert all(a is b is None or torch.equal(a, b) for a, b in zip(again, found, strict=True))
+    assert state(net) == before and chosen.tolist() == [17, 3, 8]
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_a_selector_knows_what_is_left(selector: Any, net: Net) -> None:
+    samples, none = images(), torch.zeros(0, dtype=torch.int64)
+    assert len(selector(net, samples, torch.arange(24), 5, 0).index) == 0
+    assert sorted(selector(net, samples, none, 24, 0).index.tolist()) == list(range(24))
+    for chosen, count, told in ((none, 0, "at least 1"), (torch.tensor([24]), 1, "24"), (torch.tensor([-1]), 1, "-1")):
+        with pytest.raises(ValueError, match=told):
+            selector(net, samples, chosen, count, 0)
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_a_selector_gives_everything_back_after_an_error(selector: Any, call: int, net: Net) -> None:
+    before = state(exploding(net, call))
+    with suppress(Boom):
+        selector(net, images(), torch.tensor([3]), 5, 0)
     assert state(net) == before

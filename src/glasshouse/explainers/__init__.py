@@ -7,6 +7,7 @@ from .eigen_cam import EigenCAM
 from .evolved_front import EvolvedFront
 from .evolved_lime import ELIME
 from .fast_lime import FastLIME
+from .filter_map import FilterMap
 from .gradient import InputGradient
 from .guided_backprop import GuidedBackprop
 from .integrated_gradients import IntegratedGradients
@@ -34,6 +35,7 @@ __all__ = [
     "Epsilon",
     "EvolvedFront",
     "FastLIME",
+    "FilterMap",
     "Flat",
     "Gamma",
     "GradCAM",

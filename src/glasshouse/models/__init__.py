@@ -1,7 +1,8 @@
 """Networks that take pixels in [0, 1] and return logits, each a component."""
 
 from .cifar_resnet import ResNet18, ResNet20, ResNet32, ResNet56
+from .iccnn import ICCNN
 from .small_cnn import SmallCNN
 from .torchvision_models import TorchVision
 
-__all__ = ["ResNet18", "ResNet20", "ResNet32", "ResNet56", "SmallCNN", "TorchVision"]
+__all__ = ["ICCNN", "ResNet18", "ResNet20", "ResNet32", "ResNet56", "SmallCNN", "TorchVision"]

@@ -3,6 +3,7 @@
 from .adversarial import Adversarial
 from .changes import Mask, Transplant
 from .combine import Changed, Sum
+from .compositional import Compositional
 from .cross_entropy import CrossEntropy
 from .equalized_focal import EqualizedFocal
 from .focal import Focal
@@ -18,6 +19,7 @@ __all__ = [
     "TRADES",
     "Adversarial",
     "Changed",
+    "Compositional",
     "CrossEntropy",
     "EqualizedFocal",
     "Focal",
