@@ -5,10 +5,12 @@ from .backgrounds import OtherBackgrounds
 from .biased import Biased
 from .cifar_c import CIFARC
 from .corrupted import Corrupted
+from .cub import CUB200
 from .decoys import GreyDecoy, Planted, PositionDecoy
 from .digits import Digits
 from .folder import ImageFolder
 from .hub import Hub
+from .imagenet9 import ImageNet9
 from .parquet import Parquet
 from .photos import Photos
 from .torchvision_sets import CIFAR10, CIFAR100, STL10
@@ -18,6 +20,7 @@ __all__ = [
     "CIFAR10",
     "CIFAR100",
     "CIFARC",
+    "CUB200",
     "STL10",
     "VOC",
     "Biased",
@@ -27,6 +30,7 @@ __all__ = [
     "GreyDecoy",
     "Hub",
     "ImageFolder",
+    "ImageNet9",
     "OtherBackgrounds",
     "Parquet",
     "Photos",

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..labels import several
 from ..spec import require
-from ..types import SPLITS, Batch, Data, Samples
+from ..types import SPLITS, VOID, Batch, Data, Samples
 from .samples import Wrapped, batches, check_split
 
 
@@ -20,12 +21,12 @@ class OtherBackgrounds:
 
     The background is that of another image of the split, drawn once by ``seed``; where that one's own object was, it
     has the mean colour of its background. A model that looks at the object is as accurate as before. Labels, masks,
-    titles and positions stay.
+    regions, titles and positions stay. Where images have several classes, the other one has none of them.
 
     Differs from the paper: no background is filled in by tiling, so that every pixel stays where it was.
 
     Raises:
-        ValueError: if the data has no masks or a single class.
+        ValueError: if the data has no masks or a single class, or an image shares a class with every other.
     """
 
     data: Data
@@ -44,7 +45,8 @@ class OtherBackgrounds:
         if split not in self.splits:
             return samples
         y = torch.cat([batch.y for batch in batches(samples, 256)])
-        return Backgrounds(samples, of_other_classes(y, self.seed))
+        donors = of_no_common_class(y, self.seed) if several(y) else of_other_classes(y, self.seed)
+        return Backgrounds(samples, donors)
 
 
 def of_other_classes(y: Tensor, seed: int) -> Tensor:
@@ -66,6 +68,24 @@ def of_other_classes(y: Tensor, seed: int) -> Tensor:
     return order[(starts[y] + counts[y] + step) % len(y)]
 
 
+def of_no_common_class(y: Tensor, seed: int) -> Tensor:
+    """For each label ``[N, classes]`` the position of one with none of its classes, ``[N]``, drawn by ``seed``.
+
+    Raises:
+        ValueError: if there is none for one of them.
+    """
+    drawn = torch.rand(len(y), generator=torch.Generator().manual_seed(seed))
+    kinds, kind = torch.unique(y, dim=0, return_inverse=True)  # few: images with the same classes have the same donors
+    donors = torch.empty(len(y), dtype=torch.int64)
+    for k, classes in enumerate(kinds):
+        strangers, own = ((y @ classes) == 0).nonzero()[:, 0], kind == k
+        if not len(strangers):
+            first = int(own.nonzero()[0, 0])
+            raise ValueError(f"no image has a background for image {first}: each shares a class with it")
+        donors[own] = strangers[(drawn[own] * len(strangers)).long()]
+    return donors
+
+
 @dataclass(frozen=True, eq=False)
 class Backgrounds(Wrapped):
     """A split whose objects stand before the backgrounds of the images at ``donors`` ``[N]``."""
@@ -75,7 +95,7 @@ class Backgrounds(Wrapped):
     def __getitem__(self, index: Sequence[int]) -> Batch:
         batch = self.samples[index]
         donor = self.samples[self.donors[torch.as_tensor(index, dtype=torch.int64)].tolist()]
-        return batch._replace(x=before(batch.x, masked(batch), donor.x, masked(donor)))
+        return batch._replace(x=before(batch.x, masked(batch), donor.x, hidden(donor)))
 
 
 def masked(batch: Batch) -> Tensor:
@@ -83,6 +103,12 @@ def masked(batch: Batch) -> Tensor:
     if batch.mask is None:
         raise ValueError("OtherBackgrounds needs data with masks, such as ImageFolder(root=..., masks=...)")
     return batch.mask
+
+
+def hidden(donor: Batch) -> Tensor:
+    """What must not show behind another object, ``[B, H, W]`` bool: the donor's own and what may be part of it."""
+    mask = masked(donor)
+    return mask if donor.regions is None else mask | (donor.regions == VOID)
 
 
 def before(x: Tensor, mask: Tensor, donor: Tensor, donor_mask: Tensor) -> Tensor:

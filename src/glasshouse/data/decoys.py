@@ -12,8 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..labels import several
 from ..spec import require
-from ..types import Batch, Data, Samples
+from ..types import NOWHERE, Batch, Data, Samples
 from .samples import Wrapped
 
 
@@ -82,8 +83,9 @@ def squares(x: Tensor, places: Tensor, size: int) -> Tensor:
 class Planted:
     """Any data set with a decoy: true to the class in training and validation, at random in test.
 
-    ``Batch.mask`` is False on the decoy, and elsewhere what it was, or True. Validation follows training, as a
-    practitioner's does: it cannot show the shortcut.
+    ``Batch.mask`` is False on the decoy, and elsewhere what it was, or True; ``Batch.regions`` has no class there. Of
+    several classes an image the decoy tells the first. Validation follows training, as a practitioner's does: it
+    cannot show the shortcut.
     """
 
     data: Data
@@ -108,6 +110,9 @@ class PlantedSamples(Wrapped):
 
     def __getitem__(self, index: Sequence[int]) -> Batch:
         batch = self.samples[index]
-        tag = batch.y if self.tags is None or batch.index is None else self.tags[batch.index]
+        own = batch.y.argmax(1) if several(batch.y) else batch.y
+        tag = own if self.tags is None or batch.index is None else self.tags[batch.index]
         x, patch = self.decoy(batch.x, tag, len(self.classes))
-        return batch._replace(x=x, mask=~patch if batch.mask is None else batch.mask & ~patch)
+        mask = ~patch if batch.mask is None else batch.mask & ~patch
+        regions = None if batch.regions is None else batch.regions.masked_fill(patch, NOWHERE)
+        return batch._replace(x=x, mask=mask, regions=regions)

@@ -61,6 +61,14 @@ class Parquet:
         return settled(Encoded(data, rows, here.labels[rows], names, here.origin, self.size, self.resize))
 
 
+def columns(file: Path) -> tuple[str, ...]:
+    """The names of the columns of a file."""
+    from pyarrow.parquet import read_schema
+
+    with readable(file):
+        return tuple(read_schema(file).names)
+
+
 class Survey(NamedTuple):
     """What is in some files, apart from the images."""
 

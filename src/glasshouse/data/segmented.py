@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +55,14 @@ def codes(source: Path | bytes, name: str, size: int, resize: int) -> tuple[Tens
 def check_sizes(samples: Files | Encoded, sizes: Sequence[tuple[int, int]]) -> None:
     """Raise ValueError unless every image is as wide and high as its mask; only headers are read."""
     for i, size in enumerate(sizes):
-        source, name = source_of(samples, i)
-        if (own := upright_size(source, name)) != size:
-            told = " but ".join(f"{width} x {height}" for width, height in (size, own))
-            raise ValueError(f"the mask is {told} is its image {name}")
+        check_size(size, *source_of(samples, i))
+
+
+def check_size(size: tuple[int, int], source: Path | bytes, name: str) -> None:
+    """Raise ValueError unless an image is as wide and high as its mask."""
+    if (own := upright_size(source, name)) != size:
+        sizes = " but ".join(f"{width} x {height}" for width, height in (size, own))
+        raise ValueError(f"the mask is {sizes} is its image {name}")
 
 
 def source_of(samples: Files | Encoded, i: int) -> tuple[Path | bytes, str]:
@@ -69,8 +74,6 @@ def source_of(samples: Files | Encoded, i: int) -> tuple[Path | bytes, str]:
 
 def upright_size(source: Path | bytes, name: str) -> tuple[int, int]:
     """Width and height of an image as it will be turned; ValueError if it cannot be opened."""
-    import io
-
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             width, height = image.size
