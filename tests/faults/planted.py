@@ -28,6 +28,7 @@ import maps
 import minimal_norm
 import refining
 import relevance
+import segmented
 import showing
 import studies
 import surrogates
@@ -39,6 +40,7 @@ PACKAGE = Path("src") / "glasshouse"
 PARTS = (
     *(closed_loop, surrogates, maps, relevance, showing, studies, drawing, refining),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
+    *(segmented,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 
