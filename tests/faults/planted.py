@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import closed_loop
+import compositional
 import corrupting
 import drawing
 import ensembles
@@ -28,6 +29,7 @@ import maps
 import minimal_norm
 import refining
 import relevance
+import rivals
 import segmented
 import showing
 import studies
@@ -41,6 +43,7 @@ PARTS = (
     *(closed_loop, surrogates, maps, relevance, showing, studies, drawing, refining),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
     *(segmented,),
+    *(rivals, compositional),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 
