@@ -42,7 +42,7 @@ def evidence(metric: Metric, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     name = type(metric).__name__
     inside = foreground(batch)
     if inside is None:
-        raise ValueError(f"{name} needs Batch.mask or Batch.regions, and the data has neither")
+        raise ValueError(f"{name} needs Batch.mask or Batch.regions, and the data has none")
     if batch.attribution is None:
         raise ValueError(f"{name} needs an explainer")
     everywhere = torch.ones_like(batch.attribution, dtype=torch.bool)
