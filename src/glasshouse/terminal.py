@@ -167,7 +167,7 @@ def rated_table(decided: dict[str, Tally], raters: int) -> Table:
     """What the raters decided, a line for each explainer."""
     few = f"{raters} rater{'' if raters == 1 else 's'} or more"
     table = Table(title=f"B against A, over the pairs with {few}", title_justify="left")
-    for heading in ("explainer", "pairs", "B better (pos)", "same", "A better (neg)", "p", "kappa", "left chosen"):
+    for heading in ("explainer", "pairs", "B better", "same", "A better", "p", "kappa", "left chosen"):
         table.add_column(heading, justify="left" if heading == "explainer" else "right", overflow="fold")
     for name, found in decided.items():
         shares = [percent(share) for share in found.shares.values()]
@@ -178,10 +178,10 @@ def rated_table(decided: dict[str, Tally], raters: int) -> Table:
 
 
 def percent(share: Estimate) -> str:
-    """A share with its interval; a dash where there is none."""
+    """A share over its interval; a dash where there is none."""
     if not share.count:
         return "–"
-    return f"{100 * share.mean:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+    return f"{100 * share.mean:.0f} %\n[{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
 def attacked_table(found: Attacked) -> Table:
