@@ -25,6 +25,7 @@ import ensembles
 import evaluating
 import fooling
 import hardening
+import localising
 import maps
 import minimal_norm
 import refining
@@ -44,6 +45,7 @@ PARTS = (
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
     *(segmented,),
     *(rivals, compositional),
+    *(localising,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

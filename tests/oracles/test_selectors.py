@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glasshouse.data.samples import Memory, Subset
+from glasshouse.draws import draws
 from glasshouse.metrics import LeastConfidence, Loss, SmallMargin, Uncertainty
 from glasshouse.selectors import CEAL, ByScore, CoreSet, RandomChoice, core_set, unchosen
 from glasshouse.selectors.core_set import centres
@@ -66,10 +67,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Chance:
-    """A random number."""
+    """A random number of each image's own."""
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        return torch.rand(len(batch.x))
+        return draws(batch.x).uniform(1)[:, 0]
 
 
 # how hard an image is
@@ -131,9 +132,24 @@ def test_equal_samples_come_in_the_order_of_the_seed() -> None:
     assert ranked(torch.tensor([1.0, 3.0, torch.nan, 2.0, -torch.inf]), 0)[:3].tolist() == [1, 3, 0]
 
 
-def test_what_a_metric_draws_follows_from_the_seed() -> None:
-    found = [ByScore(Chance())(seeded_net(), numbered(20), NONE, 20, seed).index.tolist() for seed in (0, 0, 1)]
+def test_what_a_metric_draws_follows_from_image_and_seed_and_changes_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, samples = seeded_net(), numbered(20)
+    torch.manual_seed(4)
+    found = [ByScore(Chance())(net, samples, NONE, 20, seed).index.tolist() for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
+    following = torch.rand(2)
+    torch.manual_seed(4)
+    assert torch.equal(torch.rand(2), following)
+    monkeypatch.setattr(unchosen, "_AT_ONCE", 3)
+    assert ByScore(Chance())(net, samples, NONE, 20, 0).index.tolist() == found[0]
+
+
+def test_positions_are_those_of_samples() -> None:
+    for wrong in (-1, 6):
+        with pytest.raises(ValueError, match=f"0 to 5; chosen holds {wrong}"):
+            RandomChoice()(seeded_net(), numbered(6), torch.tensor([2, wrong]), 1, 0)
 
 
 def test_the_unsure_come_first() -> None:
