@@ -30,6 +30,7 @@ import maps
 import minimal_norm
 import refining
 import relevance
+import reviewing
 import rivals
 import segmented
 import showing
@@ -46,6 +47,7 @@ PARTS = (
     *(segmented,),
     *(rivals, compositional),
     *(localising,),
+    *(reviewing,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

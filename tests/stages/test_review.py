@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import multiprocessing
@@ -9,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -23,7 +25,7 @@ from typer.testing import CliRunner, Result
 from glasshouse.cli import app, reviewing
 from glasshouse.report import figures
 from glasshouse.review import Vote, Votes, opened, rating_of, tally, write_results
-from glasshouse.review.pairs import Pair, map_picture, png
+from glasshouse.review.pairs import Pair, explained, map_picture, png
 from glasshouse.review.rating import FIRST_GUESS, seconds_left
 from glasshouse.review.server import serve
 from glasshouse.review.tally import Ballot
@@ -182,6 +184,13 @@ def test_raters_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 # which pairs there are
+
+
+def test_images_are_kept_with_their_maps_to_8_bits(tmp_path: Path) -> None:
+    x = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = explained(written(tmp_path / "a", 1))
+    for i in range(6):
+        torch.testing.assert_close(found.image(i), x[i], atol=0.5001 / 255, rtol=0)
 
 
 def test_every_image_comes_with_every_explainer_that_both_have(tmp_path: Path) -> None:
@@ -391,6 +400,8 @@ def test_an_interrupted_server_counts_the_votes(tmp_path: Path, monkeypatch: pyt
         try:
             visitor = Visitor(*parts(address))
             visitor.vote(visitor.enter("Ada"), "right")
+            with socket.socket() as elsewhere:  # another address of this machine, as the network has one
+                told.append(str(elsewhere.connect_ex(("127.0.0.2", visitor.port))))
         finally:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -400,6 +411,7 @@ def test_an_interrupted_server_counts_the_votes(tmp_path: Path, monkeypatch: pyt
     result = glasshouse("review", "--rate", str(a), str(b), "--out", str(tmp_path / "votes"))
     at_once.join(10)
     assert result.exit_code == 0 and "B against A" in result.output, result.output
+    assert told[1] == str(errno.ECONNREFUSED)
     assert json.loads((tmp_path / "votes" / "results.json").read_text())["votes"] == 1
 
 

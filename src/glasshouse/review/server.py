@@ -130,7 +130,7 @@ class Pages:
         rater, text = self.rater(request), request.path_params["number"]
         if not rater:
             raise HTTPException(303, headers={"Location": "/"})
-        number = int(text) if text.isdecimal() and len(text) < 9 else 0
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
         if not 1 <= number <= len(self.rating.pairs):
             raise HTTPException(unknown, f"There are pairs 1 to {len(self.rating.pairs)}.")
         return rater, number, self.rating.order(rater)[number - 1]
