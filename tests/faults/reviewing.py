@@ -173,7 +173,6 @@ FAULTS = [
         "if False:",
         PAGES,
     ),
-    Fault("large bodies by their length", "review/guard.py", "or int(length) > LARGEST", "", PAGES),
     Fault("endless bodies", "review/server.py", "if len(body) > LARGEST:", "if False:", PAGES),
     Fault(
         "scripts read the token",

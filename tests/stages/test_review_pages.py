@@ -56,7 +56,9 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(page
     assert stranger.get("/")[0] == 200
     _, told, _ = stranger.ask("POST", "/rater", b"rater=Ada")
     assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in told["set-cookie"].split(";")[1:]}
-    assert len(pages.token) >= 32 and pages.token != Pages(pages.rating, pages.votes, 1).token
+    other = Pages(pages.rating, pages.votes, 1)
+    assert len(pages.token) >= 32 and len({pages.token, other.token, pages.entry, other.entry}) == 4
+    assert pages.who != other.who  # or the one would take the other's rater for its own
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[", "10.0.0.1"])
@@ -243,7 +245,9 @@ def test_a_page_of_another_rater_does_not_vote(pages: Pages) -> None:
 def test_the_pages_say_how_to_read_a_map_with_examples(visitor: Visitor) -> None:
     page = visitor.get("/")[2]
     assert "How to read a map" in page and page.count("data:image/") == 4 == len(set(example_pictures().values()))
-    assert page.count("<b>Worse</b>") == 2 and page.count("<b>Better</b>") == 1
+    assert page.count("<b>Worse</b>") == 2 and page.count("<b>Better</b>") == 1 and "go on as" not in page
+    visitor.enter("Ada & Bo")
+    assert '<a href="/pair/1">go on as Ada &amp; Bo</a>' in visitor.get("/")[2]
 
 
 def test_time_left_is_in_words() -> None:

@@ -23,11 +23,12 @@ from starlette.routing import Route
 
 from ..report.templates import template
 from .examples import example_pictures
-from .guard import LARGEST, Guard
+from .guard import Guard
 from .pairs import Pair
 from .rating import Rating, seconds_left
 from .votes import CHOICES, Votes, rater_name
 
+LARGEST = 4096  # bytes of a form
 PLACES = ("image", "left", "right")
 
 
@@ -57,12 +58,17 @@ class Pages:
 
     def start(self, request: Request) -> Response:
         """How to read a map, and who is there."""
-        told = {"examples": example_pictures(), "pairs": len(self.rating.pairs), "problem": ""}
-        answer = self.page(request, "start.html", told)
+        answer = self.first(request)
         # No redirect to an address without the token: a browser that follows a link from elsewhere would not send
         # a strict cookie along.
         answer.set_cookie(self.entry, self.token, httponly=True, samesite="strict")
         return answer
+
+    def first(self, request: Request, problem: str = "", status: int = 200) -> HTMLResponse:
+        """The first page; a rater who came back to it may go on."""
+        rater = self.rater(request)
+        told = {"examples": example_pictures(), "pairs": len(self.rating.pairs), "problem": problem}
+        return self.page(request, "start.html", told | {"rater": rater, "next": self.next_after(rater, 0)}, status)
 
     async def enter(self, request: Request) -> Response:
         """A rater says who they are, and goes on where they were."""
@@ -70,8 +76,7 @@ class Pages:
         try:
             name = rater_name(form.get("rater", ""))
         except ValueError as error:
-            told = {"examples": example_pictures(), "pairs": len(self.rating.pairs), "problem": str(error)}
-            return self.page(request, "start.html", told, 400)
+            return self.first(request, str(error), 400)
         answer = RedirectResponse(self.next_after(name, 0), 303)
         answer.set_cookie(self.who, quote(name, safe=""), httponly=True, samesite="strict")
         return answer
