@@ -103,7 +103,7 @@ FAULTS = [
     # the pass that counts
     Fault("what an attack saw", LOSSES, " or not any(p.requires_grad for p in model.parameters())", "", COMPOSITIONAL),
     Fault("some of the images", LOSSES, " or len(output) != count", "", COMPOSITIONAL),
-    Fault("the last pass", LOSSES, "if outputs or len", "if len", COMPOSITIONAL),
+    Fault("the last pass", LOSSES, "if outputs or len", "if outputs.clear() or len", COMPOSITIONAL),
     Fault("what comes next writes into it", LOSSES, "return output.clone()", "return output", COMPOSITIONAL),
     Fault("hooks stay", LOSSES, "        handle.remove()", "        pass", COMPOSITIONAL),
     Fault(

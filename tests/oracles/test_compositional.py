@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ from glasshouse.registry import names
 from glasshouse.spec import parse
 from glasshouse.train import Adam, Training, fit, fresh
 from glasshouse.types import Batch, Samples
-from nets import SIDE, Net, full_batch, seeded_net, state
+from nets import SIDE, Boom, Net, exploding, full_batch, seeded_net, state
 
 GROUPS = (0, 0, 1, 1, 2, 2, 2, 0)  # of the 8 filters of nets.Net
 GROUPED = Compositional(layer="features", clusters=3, groups=GROUPS)
@@ -256,10 +257,10 @@ def test_filters_that_show_the_same_come_into_one_group() -> None:
 
 def test_the_groups_are_numbered_by_their_first_filters_and_never_drawn_anew() -> None:
     found = correlation([planted()])
-    state_before = torch.get_rng_state()
+    drawn = np.random.get_state()[2]
     first = clustered(found.flip(0, 1), 3)
     assert list(dict.fromkeys(first)) == [0, 1, 2] and first == clustered(found.flip(0, 1), 3)
-    assert torch.equal(torch.get_rng_state(), state_before)
+    assert np.random.get_state()[2] == drawn
     assert clustered(found, 9) == tuple(range(9))
 
 
@@ -273,12 +274,12 @@ def test_a_correlation_is_over_images_and_places_about_the_mean_of_each_place() 
     )
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
-def test_dead_filters_correlate_with_none_and_are_clustered_all_the_same(value: float) -> None:
+@pytest.mark.parametrize("size", [0.0, 0.1, 1e6])
+def test_filters_that_never_change_correlate_with_none_and_are_clustered_all_the_same(size: float) -> None:
     maps = planted()
-    maps[:, 4] = value
+    maps[:, 4:] = size * torch.rand(5, 4, 4, generator=torch.Generator().manual_seed(0))
     found = correlation(maps.split(7))
-    assert not found[4].any() and not found[:, 4].any() and float(found[0, 0]) == pytest.approx(1)
+    assert not found[4:].any() and not found[:, 4:].any() and float(found[0, 0]) == pytest.approx(1)
     assert found.isfinite().all() and len(clustered(found, 3)) == 9
 
 
@@ -332,6 +333,23 @@ def test_an_image_without_weight_trains_nothing_by_its_parts(net: Net, batch: Ba
     weighted = batch._replace(x=x, weight=torch.tensor([1.0, 0, 2, 1, 0, 1]))
     (gradient,) = torch.autograd.grad(GROUPED(net, weighted)["part"], x)
     assert gradient.flatten(1).any(1).tolist() == [True, False, True, True, False, True]
+
+
+def test_only_the_ratio_of_weights_counts_and_no_weights_are_equal_ones(net: Net, batch: Batch) -> None:
+    once, tenfold = (GROUPED(net.eval(), batch._replace(weight=k * batch.weight)) for k in (1, 10))
+    torch.testing.assert_close(once, tenfold)
+    plain, equal = (GROUPED(net, batch._replace(weight=weight)) for weight in (None, torch.full((6,), 3.0)))
+    torch.testing.assert_close(plain, equal)
+
+
+def test_it_leaves_the_network_as_it_was_also_after_an_error(net: Net, batch: Batch) -> None:
+    before = state(net.eval())
+    GROUPED(net, batch)
+    assert state(net) == before
+    before = state(exploding(net, 1))
+    with pytest.raises(Boom):
+        GROUPED(net, batch)
+    assert state(net) == before
 
 
 def test_weights_of_zero_and_single_images_give_numbers(net: Net, batch: Batch) -> None:
@@ -509,7 +527,7 @@ def test_each_filter_is_stretched_so_that_none_hides_another() -> None:
 
 
 def test_without_filters_each_image_is_shown_the_one_with_the_highest_activation() -> None:
-    maps = torch.tensor([[[[0.0, 9]], [[5, 5.1]]], [[[0, 1]], [[8, 2]]]])  # the other one is higher on average
+    maps = torch.tensor([[[[0.0, 9]], [[5.1, 5]]], [[[0, 1]], [[8, 2]]]])  # the other one is higher on average
     assert FilterMap().cam(maps, maps).tolist() == [[[0, 1]], [[1, 0]]]
 
 
