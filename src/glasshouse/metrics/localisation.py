@@ -201,7 +201,8 @@ class MIoU:
 
     Shape: ``[B]`` in [0, 1]; NaN for an image in which no class is anywhere.
     Cost: an explanation of each class of each image.
-    Differs from the paper: it does not say of what its mean is.
+    Differs from the paper: which does not say over what its mean is; maps are brought to [0, 1] at the size of the
+        image, not at that of the layer.
     Raises:
         ValueError: if the batch does not say where its classes are.
     """
