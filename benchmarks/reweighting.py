@@ -2,10 +2,10 @@
 
 python benchmarks/reweighting.py [--images 64] [--repetitions 5]     about ten minutes on two cores
 
-A pass is timed next to one of hard negative mining, which takes the loss of every image in one forward pass, and next to
-the same steps put together from captum's Grad-CAM. All labels are what the network predicts, so that every image is
-looked at twice: the dearest case. Online, an epoch that gathers scores is timed next to one of plain training. The data
-are noise: what is in the images costs nothing.
+A pass is timed next to one of hard negative mining, which takes the loss of every image in one forward pass, and next
+to the same steps put together from captum's Grad-CAM. All labels are what the network predicts, so that every image is
+looked at twice: the dearest case. Online, an epoch that gathers scores is timed next to one of plain training. The
+data are noise: what is in the images costs nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def noise(model: nn.Module, side: int, count: int) -> Memory:
         0, 256, (count, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     with torch.no_grad():
-        labels = torch.cat([model.eval()(part.float() / 255).argmax(1) for part in pixels.split(16)])
+        labels = torch.cat([model.eval()(part.float() / 255).argmax(1) for part in torch.split(pixels, 16)])
     return Memory(pixels, labels, tuple(map(str, range(10))))
 
 
@@ -113,10 +114,8 @@ def epochs(setting: Setting, images: int, repetitions: int) -> dict[str, list[fl
             ends.append(time.perf_counter())
             raise Enough
 
-        try:
+        with suppress(Enough):
             fit(model, CrossEntropy(), samples, training, after_epoch=after)
-        except Enough:
-            pass
         return ends[0] - start
 
     kinds: dict[str, Callable[[], float]] = {

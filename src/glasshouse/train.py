@@ -137,7 +137,7 @@ def begun(training: Training, kept: Kept, samples: Samples, epoch: int, seed: in
     """The weights of the samples brought up to date, and what is to be said of them."""
     if training.weighting is None:
         return {}
-    return training.weighting.begin(kept.model, samples, kept.tensors, epoch, training.batch_size, seed)
+    return training.weighting.begin(kept.model, samples, kept.tensors, epoch, seed)
 
 
 def validation_of(data: Data, *trainings: Training) -> Samples | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 
 from ..data.samples import batches
 from ..draws import seeded_globally
-from ..metrics import Inconsistency
+from ..explainers.superpixels import at_once
+from ..folding import folded
+from ..metrics import Inconsistency, Loss, Uncertainty
 from ..modes import device_of, frozen
 from ..spec import require
 from ..types import Metric, Samples, Shape
@@ -56,7 +59,7 @@ class Reweighting:
     def __post_init__(self) -> None:
         require(self, self.every >= 1, "every is at least 1")
         require(self, 0 <= self.least < 1, "least is at least 0 and below 1")
-        require(self, self.batch_size >= 0, "batch_size is 0 (that of training) or more")
+        require(self, self.batch_size >= 0, "batch_size is 0 (as many as suit the device) or more")
         # A weight of 0 would hide the sign of the gradient that the score begins with.
         require(self, not self.online or self.least > 0, "least is above 0 where scores are taken online")
         known = isinstance(self.score, Inconsistency) and hasattr(self.score.explainer, "cam")
@@ -67,7 +70,7 @@ class Reweighting:
         return epoch > 0 and epoch % self.every == 0
 
     def begin(
-        self, model: nn.Module, samples: Samples, kept: MutableMapping[str, Tensor], epoch: int, size: int, seed: int
+        self, model: nn.Module, samples: Samples, kept: MutableMapping[str, Tensor], epoch: int, seed: int
     ) -> dict[str, float]:
         """Bring the weights in ``kept`` up to date before an epoch; returns how they are distributed if they changed.
 
@@ -79,7 +82,7 @@ class Reweighting:
             kept.setdefault(SCORES, torch.ones(len(samples), device=where))
         if not self.due(epoch):
             return {}
-        found = kept[SCORES] if self.online else scored(self.score, model, samples, self.batch_size or size, seed)
+        found = kept[SCORES] if self.online else scored(self.score, model, samples, self.batch_size, seed)
         kept[WEIGHTS] = self.shape(found.float(), seed * 1_000_003 + epoch).clamp_min(self.least)
         told = distribution(kept[WEIGHTS])
         if told["weight_effective"] > EQUAL:
@@ -92,11 +95,22 @@ class Reweighting:
 
 
 def scored(score: Any, model: nn.Module, samples: Samples, size: int, seed: int) -> Tensor:
-    """A metric of all samples, ``[N]``, in evaluation mode; the same for the same seed."""
+    """A metric of all samples, ``[N]``, in evaluation mode, ``size`` at once (0: as many as suit the device); the same
+    for the same seed."""
+    first = samples[[0]].x.to(device_of(model))
+    size = at_once(size, first)
     with frozen(model), seeded_globally(seed, 0):  # to read batches takes a random number, too
-        settle: Callable[..., Any] = getattr(score, "settled", lambda model, x: score)
-        score = settle(model, samples[[0]].x.to(device_of(model)))
-        return torch.cat([seeded(partial(score, model, batch), seed) for batch in read(samples, size, model)])
+        score = score.settled(model, first) if isinstance(score, Inconsistency) else score
+        with lighter(score, model, first):
+            return torch.cat([seeded(partial(score, model, batch), seed) for batch in read(samples, size, model)])
+
+
+def lighter(score: Any, model: nn.Module, x: Tensor) -> AbstractContextManager[None]:
+    """The model made lighter, for scores that look at nothing within it but one layer."""
+    if isinstance(score, Loss | Uncertainty):
+        return folded(model, x)
+    layer: str = getattr(score.explainer, "layer", "") if isinstance(score, Inconsistency) else ""
+    return folded(model, x, apart=layer) if layer else nullcontext()
 
 
 def read(samples: Samples, size: int, model: nn.Module) -> Any:
