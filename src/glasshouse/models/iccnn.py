@@ -16,8 +16,8 @@ class ICCNN:
     """The network of an interpretable compositional CNN (Shen et al., IJCAI 2021, https://arxiv.org/abs/2107.04474).
 
     ``architecture`` with the zeros around the feature maps of every convolution replaced by the values at their edge:
-    a border of zeros looks the same in all filters and would make them alike. Its filters become parts by training
-    with :class:`Compositional`. Parameters and their names stay, so weights of the plain network can be loaded, in
+    a border of zeros would show in every filter, whatever its part. Filters come to stand for parts by training with
+    :class:`Compositional`. Parameters and their names stay, so weights of the plain network can be loaded, in
     ``architecture`` or here. Max-pooling needs no change: what it pads with never wins.
 
     Shape:
