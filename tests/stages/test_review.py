@@ -283,7 +283,7 @@ def test_the_export_has_shares_with_intervals_by_explainer_and_every_pair(tmp_pa
         assert row["p of pos as likely as neg"] == 0.25 and row["kappa"] == 1
     assert told["with any votes"] == told["decided"]
     assert told["pairs"][1] == {
-        **{"explainer": "GradCAM", "index": 10, "title": "1.png"},
+        **{"explainer": "GradCAM", "index": 10, "title": "1.png", "explained in A": "cat", "explained in B": "cat"},
         **{"pos": 0, "same": 5, "neg": 0, "decision": "same"},
     }
     assert "50 %" in result.output and "[19, 81]" in result.output and "GradCAM" in result.output

@@ -79,5 +79,10 @@ def row(found: Rating, pair: Pair, ballot: Ballot | None) -> dict[str, Any]:
     """One pair: its image, its votes, and what they decide."""
     image = found.a.images[pair.position]
     about = {"explainer": pair.explainer, "index": image.get("index"), "title": image.get("title")}
+    # Two models that take an image for different things were asked different questions.
+    about |= {
+        f"explained in {k}": side.images[pair.position].get("target")
+        for k, side in zip("AB", (found.a, found.b), strict=True)
+    }
     counts = ballot or Ballot(0, 0, 0)
     return {**about, **counts._asdict(), "decision": counts.decision if ballot else None}
