@@ -126,7 +126,9 @@ def test_an_image_has_the_classes_of_its_pixels_after_the_cut(devkit: Path) -> N
         samples = VOC(root=str(devkit), size=8, validation=0.25)(split)
         batch = everything(samples)
         assert samples.classes == OBJECTS and len(OBJECTS) == 20 and OBJECTS[14] == "person"
-        assert batch.y.dtype == torch.float32 and given(batch.regions).dtype == torch.int64
+        assert (
+            batch.y.dtype == torch.float32 and float(batch.y.max()) == 1 and given(batch.regions).dtype == torch.int64
+        )
         for k, i in enumerate(numbers_of(batch)):
             expected = {i, 19} if i % 4 == 1 else {i}
             assert set(batch.y[k].nonzero()[:, 0].tolist()) == expected
@@ -156,6 +158,7 @@ def test_a_folder_and_parquet_files_are_the_same_data(devkit: Path, tables: Path
     for size in (8, 100):
         for split in SPLITS:
             first, *others = (everything(VOC(root=str(root), size=size)(split)) for root in roots)
+            assert (given(first.regions) == VOID).any() and torch.equal(given(first.mask), given(first.regions) >= 0)
             for other in others:
                 assert all(torch.equal(given(a), given(b)) for a, b in zip(first, other, strict=True) if a is not None)
 
@@ -179,8 +182,11 @@ def test_large_images_and_masks_are_cut_as_torchvision_cuts(devkit: Path) -> Non
 
 def test_what_is_left_out_does_not_count_to_the_limit(devkit: Path) -> None:
     data = VOC(root=str(devkit), size=8, validation=0.0)
-    drawn = [set(numbers_of(everything(replace(data, limit=n)("train")))) for n in range(1, 12)]
-    assert [len(some) for some in drawn] == list(range(1, 12))
+    listed = [numbers_of(everything(replace(data, limit=n)("train"))) for n in range(1, 12)]
+    drawn = [set(some) for some in listed]
+    assert [len(some) for some in drawn] == list(range(1, 12)) and all(some == sorted(some) for some in listed)
+    others = (numbers_of(everything(replace(data, limit=3, seed=seed)("train"))) for seed in range(5))
+    assert len({tuple(some) for some in others}) > 1
     assert all(few < more for few, more in pairwise(drawn))
 
 
