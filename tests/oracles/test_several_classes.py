@@ -38,7 +38,7 @@ from glasshouse.measure import measure
 from glasshouse.metrics import Accuracy, ExactMatch
 from glasshouse.metrics.multilabel import average_precision, scores_of
 from glasshouse.types import Batch
-from nets import CLASSES, SIDE, full_batch, steep_net
+from nets import CLASSES, SIDE, full_batch, seeded_net, steep_net
 
 EPS = Linf(eps=0.1)
 
@@ -101,7 +101,7 @@ def test_average_precision_by_hand() -> None:
 
 
 def test_scores_are_logits_in_the_order_of_the_samples() -> None:
-    net = steep_net().train()
+    net = seeded_net()
     samples = samples_of(labelled(net))
     net.train()
     found = [scores_of(net, samples, batch_size=size) for size in (2, 6)]
@@ -153,6 +153,14 @@ def test_images_go_on_until_all_their_classes_are_gone() -> None:
             assert bool(right(Means()(x_adv).argmax(1), y)) is not broken
 
 
+def test_auto_pgd_goes_on_while_a_class_of_the_image_is_predicted() -> None:
+    net, x = steep_net(), torch.rand(40, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    y = torch.zeros(40, CLASSES).scatter_(1, net(x).argsort(1, descending=True)[:, [0, 3]], 1.0)
+    attacks = [APGD(Linf(0.03), steps, loss=Margin()) for steps in (1, 20)]
+    few, many = (int(right(net(attack(net, x, y)).argmax(1), y).sum()) for attack in attacks)
+    assert many < few
+
+
 UNABLE = [
     DeepFool(),
     FAB(steps=2),
@@ -196,5 +204,5 @@ def test_no_gradient_of_labels_with_several_classes_is_noticed() -> None:
     x, y = torch.rand(4, 3, SIDE, SIDE), torch.tensor([[1.0, 0.0, 1.0]]).expand(4, 3)
     assert on_gradients(Stuck(), x, y).status == FAIL
     assert on_gradients(Means(), x, y).status != FAIL
-    # A sum of classes that are all there is no probability: logits that are all alike still have somewhere to go.
-    assert on_gradients(Means(), torch.full((4, 3, 2, 2), 0.5), torch.ones(4, 3)).status != FAIL
+    # Two classes that are both there are no shares of one: logits that are alike still have somewhere to go.
+    assert on_gradients(Means(), torch.full((4, 2, 2, 2), 0.5), torch.ones(4, 2)).status != FAIL
