@@ -208,6 +208,8 @@ def test_nothing_tells_which_map_is_whose(pages: Pages) -> None:
             addresses += sources
             keys.append(key_in(page))
     assert len(set(addresses)) == len(addresses) == 2 * 12 * 3 and len(set(keys)) == 24
+    for place in range(1, 33):  # no letter of an address or key tells by what it is
+        assert all(len({text[-place] for text in texts}) > 5 for texts in (addresses, keys))
     stranger = Visitor(port_of(pages), pages.token)
     stranger.enter("Cy")
     assert {stranger.get(address)[0] for address in addresses} == {404}
@@ -230,6 +232,14 @@ def test_pages_differ_between_sides_in_pictures_alone(pages: Pages) -> None:
         if len(found) == 2:
             break
     assert set(found) == {"A", "B"} and found["A"] == found["B"]
+
+
+def test_what_is_open_comes_next_and_then_what_was_passed_over(visitor: Visitor) -> None:
+    assert visitor.enter("Finn") == "/pair/1"
+    assert visitor.vote("/pair/3", "same") == "/pair/4"
+    assert visitor.vote("/pair/2", "left") == "/pair/4"
+    assert visitor.vote("/pair/12", "right") == "/pair/1"
+    assert visitor.enter("Finn") == "/pair/1" and visitor.enter("Gil") == "/pair/1"
 
 
 def test_a_page_of_another_rater_does_not_vote(pages: Pages) -> None:
