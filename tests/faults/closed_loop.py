@@ -215,8 +215,8 @@ FAULTS = [
     Fault(
         "negative mass",
         "metrics/localisation.py",
-        "batch.attribution.clamp_min(0)",
-        "batch.attribution.abs()",
+        "attribution.clamp_min(0)",
+        "attribution.abs()",
         EXPLANATIONS,
     ),
     # objectives

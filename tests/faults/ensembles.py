@@ -38,7 +38,7 @@ FAULTS = [
     ),
     Fault("rises never forgotten", "attacks/apgd.py", "torch.zeros_like(climb.rises)", "climb.rises", APGD),
     Fault("broken and moved on", "attacks/apgd.py", "back = halved & ~climb.broken", "back = halved", APGD),
-    Fault("wrong at last only", "attacks/apgd.py", "broken=climb.broken | (", "broken=(", APGD),
+    Fault("wrong at last only", "attacks/apgd.py", "broken=climb.broken | ", "broken=", APGD),
     Fault("the last point counts", "attacks/apgd.py", "higher = loss > climb.top_loss", "higher = loss == loss", APGD),
     Fault(
         "the last restart counts",
