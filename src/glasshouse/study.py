@@ -21,6 +21,7 @@ from .outcome import without_nan
 from .train import Training, fit
 from .types import Objective, Progress, Samples, silent
 
+TASK = CrossEntropy()
 SUPPORTED, REFUTED, UNTESTED = "supported", "not supported", "not testable here"
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 
@@ -184,9 +185,10 @@ class Room:
         training: Training,
         seed: int,
         validation: Samples | None = None,
+        objective: Objective = TASK,
     ) -> nn.Module:
-        """The model after a training by cross-entropy that goes on from its last complete epoch."""
-        stage, objective = store.Stage(self.out / "networks" / store_name(name)), CrossEntropy()
+        """The model after a training that goes on from its last complete epoch."""
+        stage = self.stage(name)
         if stage.load(model, self.names) is None:
             ended: Objective = fit(
                 model,
@@ -202,6 +204,10 @@ class Room:
             )
             stage.finish(model, ended)
         return model
+
+    def stage(self, name: str) -> store.Stage:
+        """Where the training of that name leaves its log, its objective at the end and its weights."""
+        return store.Stage(self.out / "networks" / store_name(name))
 
 
 class Experiment(Protocol):

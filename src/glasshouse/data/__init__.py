@@ -3,6 +3,7 @@
 from .augment import CropFlip
 from .backgrounds import OtherBackgrounds
 from .biased import Biased
+from .bright import BrightRegions
 from .cifar_c import CIFARC
 from .corrupted import Corrupted
 from .cub import CUB200
@@ -24,6 +25,7 @@ __all__ = [
     "STL10",
     "VOC",
     "Biased",
+    "BrightRegions",
     "Corrupted",
     "CropFlip",
     "Digits",

@@ -4,7 +4,8 @@ Only the command line imports them.
 """
 
 from .evolved_explanations import evolved_explanations
+from .explanation_consistency import explanation_consistency
 from .lime_refinement import lime_refinement
 from .refinement import cifar10, demo, refinement
 
-__all__ = ["cifar10", "demo", "evolved_explanations", "lime_refinement", "refinement"]
+__all__ = ["cifar10", "demo", "evolved_explanations", "explanation_consistency", "lime_refinement", "refinement"]

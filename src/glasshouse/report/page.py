@@ -83,9 +83,7 @@ def tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
     for metric in outcome.recipe.metrics:
         name = repr(metric)
         strongest = [m for m in outcome.recipe.metrics if "PGD" in title(m)][:1]
-        if name in outcome.values["baseline"] and (
-            metric in strongest or name == words.CLEAN or on_evidence(metric)
-        ):
+        if name in outcome.values["baseline"] and (metric in strongest or name == words.CLEAN or on_evidence(metric)):
             before, after = (outcome.estimate(arm, name).mean for arm in ("baseline", guided.name))
             shown.append((words.percent(after), title(metric), f"before: {words.percent(before)}"))
     first = outcome.rounds[guided.name][0]

@@ -1,6 +1,20 @@
 """Studies: experiments that are more than one recipe. ``__all__`` is their registry."""
 
+from .consistency_ways import Way
+from .debiasing import Debiasing
 from .evolved_explanations import EvolvedExplanations
+from .explanation_consistency import Compared, ExplanationConsistency
+from .few_samples import FewSamples, Strategy
 from .lime_refinement import LIMERefinement, Trial
 
-__all__ = ["EvolvedExplanations", "LIMERefinement", "Trial"]
+__all__ = [
+    "Compared",
+    "Debiasing",
+    "EvolvedExplanations",
+    "ExplanationConsistency",
+    "FewSamples",
+    "LIMERefinement",
+    "Strategy",
+    "Trial",
+    "Way",
+]

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from ..statistics import holm
 from ..study import Claim
 from . import lime_arms as arms
+from .gains import MISSING, Judged, decided
 from .lime_found import Found
 from .lime_published import CORRUPTED_CLEAN, PUBLISHED
 from .lime_verdicts import (
-    MISSING,
-    Judged,
     above_clean,
     as_published,
     better,
     both,
     cheap,
     cost_in_clean,
-    decided,
     everywhere,
     leaked,
     lower_loss,

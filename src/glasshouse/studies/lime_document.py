@@ -23,12 +23,13 @@ from ..titles import title
 from ..types import Corruption, Metric
 from ..versions import device_named, versions
 from . import lime_arms as arms
+from .gains import Spread, points
 from .lime_claims import claims
 from .lime_figures import figures
-from .lime_found import Found, Spread
+from .lime_found import Found
 from .lime_inconsistencies import inconsistencies
 from .lime_published import NOTHING, PUBLISHED
-from .lime_verdicts import costs, per_cent, points
+from .lime_verdicts import costs, per_cent
 
 if TYPE_CHECKING:
     from .lime_refinement import LIMERefinement

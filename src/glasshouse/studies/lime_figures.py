@@ -11,7 +11,8 @@ from ..metrics import Under
 from ..study import Bars, Chart, Line, Lines, Pictures, Section, Series, Shown
 from ..types import Metric
 from . import lime_arms as arms
-from .lime_found import Found, corruption_name, each_epoch, losses, spread
+from .gains import spread
+from .lime_found import Found, corruption_name, each_epoch, losses
 from .lime_published import CORRUPTED, NOTHING, PUBLISHED, Pair
 
 Curve = Sequence[tuple[float, float]]

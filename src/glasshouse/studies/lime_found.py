@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +16,12 @@ from ..detectors.findings import Quality, found
 from ..metrics import Stability
 from ..outcome import Outcome
 from ..recipe import folder_name
-from ..statistics import Comparison, Estimate, compare, estimate
 from ..types import Corruption, Metric
 from . import lime_arms as arms
+from .gains import Gain, Spread, gain, spread
 
 if TYPE_CHECKING:
     from .lime_refinement import Trial
-
-LEVEL = 0.05
 
 
 class Step(NamedTuple):
@@ -56,35 +53,6 @@ class Seen(NamedTuple):
     memory: dict[str, float]
     counts: tuple[int, int, int]  # training images, test images, classes
     scenes: list[Scene]
-
-
-class Spread(NamedTuple):
-    """A mean over images and seeds: its 95 % interval over the images, and the means of the seeds."""
-
-    mean: float
-    low: float
-    high: float
-    seeds: tuple[float, ...]
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation over the seeds; NaN with one."""
-        return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else float("nan")
-
-
-class Gain(NamedTuple):
-    """How far one arm is above another on the same images, over all seeds together, and under each."""
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    seeds: tuple[float, ...]
-
-    @property
-    def better(self) -> bool:
-        """Significantly, and under every seed."""
-        return self.p < LEVEL and min(self.seeds) > 0
 
 
 class Found(NamedTuple):
@@ -175,18 +143,6 @@ def one(seen: Seen, arm: str, metric: str, corruption: Corruption | None) -> Ten
     if corruption is not None:
         return seen.corrupted.get(arm, {}).get(corruption, {}).get(metric)
     return seen.values.get(arm, {}).get(metric, seen.close.get(arm, {}).get(metric))
-
-
-def spread(values: Tensor) -> Spread:
-    """Of values ``[seeds, N]``; with one seed the interval of a share is Wilson's."""
-    found: Estimate = estimate(values.nanmean(0).numpy())
-    return Spread(found.mean, found.low, found.high, tuple(values.nanmean(1).tolist()))
-
-
-def gain(own: Tensor, rival: Tensor) -> Gain:
-    """Paired over images: each image has the mean of its seeds on either side."""
-    found: Comparison = compare(own.nanmean(0).numpy(), rival.nanmean(0).numpy())
-    return Gain(found.difference, found.low, found.high, found.p, tuple((own - rival).nanmean(1).tolist()))
 
 
 def mean_over(found: Found, arm: str, metric: Metric) -> Tensor | None:

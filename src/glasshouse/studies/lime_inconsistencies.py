@@ -6,18 +6,16 @@ from collections.abc import Callable, Sequence
 
 from ..study import Table
 from . import lime_arms as arms
+from .gains import MISSING, Judged, points
 from .lime_found import Found
 from .lime_published import INCONSISTENCIES
 from .lime_verdicts import (
-    MISSING,
-    Judged,
     above_clean,
     better,
     by_corruption,
     level,
     lower_loss,
     over_corruptions,
-    points,
 )
 
 

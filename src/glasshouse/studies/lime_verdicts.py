@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -14,26 +13,12 @@ from ..metrics import Accuracy
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED
 from ..types import Metric
 from . import lime_arms as arms
-from .lime_found import Found, Gain, gain, losses, mean_over, spread
+from .gains import MISSING, Judged, gain, points, spread
+from .lime_found import Found, losses, mean_over
 from .lime_published import PUBLISHED, Pair
 
 NEAR = 5.0  # points around the paper's baseline within which levels can be compared
 COST = 0.25  # of a round's training time, what explaining and detecting may take
-
-
-class Judged(NamedTuple):
-    """A verdict and the number behind it."""
-
-    verdict: str
-    measured: str
-
-
-MISSING = Judged(UNTESTED, "not measured here")
-
-
-def decided(g: Gain, yes: str = SUPPORTED, no: str = REFUTED) -> Judged:
-    """Supported by a significant gain under every seed."""
-    return Judged(yes if g.better else no, points(g))
 
 
 def better(f: Found, metrics: Sequence[Metric]) -> Judged:
@@ -210,12 +195,3 @@ def level(f: Found, arm: str, metric: Metric) -> str:
     """A mean in per cent."""
     own = f.spread(arm, metric)
     return "–" if own is None else f"{100 * own.mean:.1f} %"
-
-
-def points(g: Gain, scale: float = 100) -> str:
-    """``+1.2 [0.3, 2.1] points, p = 0.012``"""
-    unit, digits = (" points", 1) if scale == 100 else ("", 3)
-    low, high = (f"{scale * value:+.{digits}f}" for value in (g.low, g.high))
-    p = "p < 0.001" if g.p < 0.001 else f"p = {g.p:.3f}"
-    apart = "" if len(g.seeds) < 2 or min(g.seeds) > 0 or max(g.seeds) < 0 else ", not under every seed"
-    return f"{scale * g.difference:+.{digits}f} [{low}, {high}]{unit}, {p}{apart}"

@@ -1,0 +1,123 @@
+"""What networks trained with explanation consistency and otherwise came to: values over seeds and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..explainers import GradCAM
+from ..labels import indicators
+from ..metrics import Accuracy
+from ..metrics.inconsistency import unit
+from ..metrics.joint import joint_curves
+from ..metrics.multilabel import average_precision
+from ..metrics.overlap import accumulated_iou
+from ..modes import device_of
+from ..statistics import Estimate
+from ..types import Metric, Samples
+from . import consistency_ways as ways
+from .gains import Gain, Spread, gain, spread
+
+if TYPE_CHECKING:
+    from .explanation_consistency import Compared
+
+
+class Scene(NamedTuple):
+    """A test image, and where each network looks for what it predicts."""
+
+    x: Tensor  # [3, H, W]
+    caption: str
+    maps: dict[str, tuple[Tensor, str]]  # way: [H, W] in [0, 1], the class predicted
+
+
+class Seen(NamedTuple):
+    """One way under one seed, as plain values."""
+
+    values: dict[str, Tensor]  # metric: [N]
+    scores: dict[str, Tensor]  # logits and labels of the test images
+    pairs: dict[str, Tensor]  # overlaps of Grad-CAM with classes; empty without regions
+    moved: dict[str, Tensor]  # accuracy before other backgrounds; empty without masks
+    log: list[dict[str, float]]  # how the weights were distributed, each time
+    last: list[dict[str, float]]  # the last row of training
+
+
+class Bout(NamedTuple):
+    """One network in all ways, under all seeds."""
+
+    compared: Compared
+    seen: tuple[dict[str, Seen], ...]
+    counts: tuple[int, int, int]  # training images, test images, classes
+    scenes: list[Scene]
+
+    @property
+    def names(self) -> list[str]:
+        """The ways."""
+        return list(self.seen[0])
+
+    def table(self, way: str, metric: Metric, moved: bool = False) -> Tensor | None:
+        """Values ``[seeds, N]``, None if that was not measured."""
+        rows = [(run[way].moved if moved else run[way].values).get(repr(metric)) for run in self.seen if way in run]
+        known = [row.double() for row in rows if row is not None]
+        return torch.stack(known) if known and len(known) == len(rows) else None
+
+    def spread(self, way: str, metric: Metric, moved: bool = False) -> Spread | None:
+        """Mean and interval, None if that was not measured."""
+        values = self.table(way, metric, moved)
+        return None if values is None else spread(values)
+
+    def gain(self, way: str, other: str, metric: Metric, moved: bool = False) -> Gain | None:
+        """One way against another, None if one of them was not measured."""
+        own, rival = (self.table(name, metric, moved) for name in (way, other))
+        return None if own is None or rival is None else gain(own, rival)
+
+    def precision(self, way: str) -> list[float]:
+        """mAP under each seed, over the classes that occur."""
+        found = []
+        for run in self.seen:
+            logits, y = run[way].scores["logits"], run[way].scores["y"]
+            found.append(float(average_precision(logits, indicators(y, logits.shape[1])).nanmean()))
+        return found
+
+    def over_pairs(self, way: str) -> tuple[list[float], list[float]]:
+        """mIoU of Grad-CAM under each seed, over pairs of an image and a class, and over classes."""
+        pairs = [run[way].pairs for run in self.seen if run[way].pairs]
+        ious = [float((p["intersection"].double() / p["union"]).mean()) for p in pairs]
+        return ious, [accumulated_iou(p["classes"], p["intersection"], p["union"]) for p in pairs]
+
+    def curves(self) -> dict[str, list[tuple[float, Estimate]]]:
+        """Accuracy against eps on the images that all of these ways get right, under the first seed."""
+        metrics = [ways.fgsm(eps) for eps in self.compared.eps]
+        values = {
+            name: seen.values
+            for name, seen in self.seen[0].items()
+            if all(repr(m) in seen.values for m in (Accuracy(), *metrics))
+        }
+        return joint_curves(values, metrics) if len(values) > 1 and metrics else {}
+
+    def effective(self, way: str) -> list[list[tuple[float, float]]]:
+        """The share of samples that count, after each reweighting, under each seed."""
+        return [[(row["epoch"] + 1, row["weight_effective"]) for row in run[way].log] for run in self.seen]
+
+
+def scenes(networks: Mapping[str, nn.Module], samples: Samples, count: int) -> list[Scene]:
+    """Test images from all over the split under Grad-CAM of the class that each network predicts."""
+    shown = [name for name in (ways.BASELINE, ways.HNM, ways.XGRAD, ways.BEST, ways.BEST_SHUFFLED) if name in networks]
+    if not count or not shown:
+        return []
+    picked = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int).tolist()
+    batch = samples[picked]
+    maps: dict[str, list[tuple[Tensor, str]]] = {}
+    for name in shown:
+        model = networks[name]
+        x = batch.x.to(device_of(model))
+        with torch.no_grad():
+            predicted = model(x).argmax(1)
+        found = unit(GradCAM()(model, x, predicted)).cpu()
+        maps[name] = [(m, samples.classes[int(k)]) for m, k in zip(found, predicted, strict=True)]
+    there = indicators(batch.y, len(samples.classes)) > 0
+    captions = [", ".join(samples.classes[int(k)] for k in row.nonzero()[:, 0]) for row in there]
+    return [Scene(x, captions[i], {n: maps[n][i] for n in shown}) for i, x in enumerate(batch.x)]
