@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..models import SmallCNN, TorchVision
+from ..data import CropFlip
+from ..models import ResNet20, SmallCNN, TorchVision
 from ..train import Adam, Steps, Training
 from ..types import Architecture
 
@@ -43,13 +44,13 @@ SMOKE = Size(
     seeds=2,
 )
 SMALL = Size(
-    networks=(("VOC", SmallCNN(width=16)),),
-    interpretable=SmallCNN(width=16),
+    networks=(("VOC", ResNet20()),),
+    interpretable=ResNet20(),
     layer="",
     clusters=8,
-    side=64,
-    training=Training(epochs=16, batch_size=32, optimizer=Adam(lr=2e-3)),
-    every=4,
+    side=32,
+    training=Training(epochs=18, batch_size=32, optimizer=Adam(lr=4e-3), augmentation=CropFlip(padding=2)),
+    every=3,
     best_eps=1 / 255,
     online=1,
     stages=6,
