@@ -17,24 +17,20 @@ from ..study import (
     Section,
     Table,
 )
-from ..titles import title
-from ..types import Metric
 from ..versions import device_named, versions
 from . import consistency_ways as ways
 from .consistency_claims import claims, ours
 from .consistency_figures import few_figures, figures, share_figure
 from .consistency_found import Bout
-from .consistency_published import BACKGROUNDS, INCONSISTENCIES, PUBLISHED
+from .consistency_published import INCONSISTENCIES
+from .consistency_tables import cell, gained, tables
 from .debiasing import Shares
 from .few_samples import Learnt
-from .gains import Spread, points
-from .weights_found import effective, histogram, whole
+from .gains import points
+from .weights_found import effective, whole
 
 if TYPE_CHECKING:
     from .explanation_consistency import ExplanationConsistency
-
-
-NONE = 9  # no column of the paper's
 
 
 def document(
@@ -44,7 +40,7 @@ def document(
     told = claims(bouts, shares, few)
     sections: list[Section] = []
     for b in bouts:
-        sections += [table(b), against_shuffled(b), *figures(b), weights_table(b)]
+        sections += [*tables(b), *figures(b)]
     sections += [share_figure(shares, study)] if shares else []
     sections += few_figures(few, study) if few else []
     sections.append(inconsistencies(bouts, shares))
@@ -81,99 +77,6 @@ def described(study: ExplanationConsistency, bouts: Sequence[Bout], device: str)
     return (*versions().items(), ("device", device_named(device)), ("seeds", seeds), ("networks", "; ".join(parts)))
 
 
-def cell(spread: Spread | None, scale: float = 100, digits: int = 1) -> str:
-    """``33.1 ± 0.8``: mean, and standard deviation over the seeds."""
-    if spread is None or np.isnan(spread.mean):
-        return "–"
-    told = f"{scale * spread.mean:.{digits}f}"
-    return told if np.isnan(spread.sd) else f"{told} ± {scale * spread.sd:.{digits}f}"
-
-
-def theirs(b: Bout, way: str, column: int) -> str:
-    """A published number beside ours, where there is one: of accuracy (-1), or of mIoU by a method."""
-    row = PUBLISHED.get(b.compared.published, {}).get(way)
-    value = None if row is None or column == NONE else row.accuracy if column < 0 else row.miou[column]
-    if value is None:
-        return ""
-    return f" [{value:.2f}]" if column < 0 else f" [{value:.4f}]"
-
-
-def table(b: Bout) -> Table:
-    """Table I (or IV and V): every way, the paper's numbers in brackets."""
-    shown: list[tuple[Metric, float, int, int]] = [(ways.CLEAN, 100, 1, -1)]
-    shown += [(m, 1, 4, i) for i, m in enumerate((ways.XGRAD_MIOU, ways.GRAD_MIOU, ways.ABLATION_MIOU))]
-    extra = [m for m in b.compared.metrics if m not in [s[0] for s in shown]]
-    shown += [(m, 1, 3, NONE) for m in extra]
-    kept = [s for s in shown if any(b.spread(w, s[0]) is not None for w in b.names)]
-    moved = any(run[w].moved for run in b.seen for w in b.names)
-    rows = []
-    for way in b.names:
-        cells = [cell(b.spread(way, m), scale, digits) + theirs(b, way, i) for m, scale, digits, i in kept]
-        over_pairs, over_classes = b.over_pairs(way)
-        cells += [mean(b.precision(way)), mean(over_pairs), mean(over_classes)]
-        cells += [cell(b.spread(way, ways.CLEAN, moved=True)) + backgrounds(b, way)] if moved else []
-        rows.append((way, *cells))
-    columns: tuple[str, ...] = ("", *(title(m) for m, *_ in kept), "mAP", "Grad-CAM mIoU over pairs", "over classes")
-    note = (
-        "Mean and standard deviation over the seeds; accuracy in per cent: the most confident class is one that is in "
-        "the image. Overlaps are of the map of each class that is there, at half its range, with that class's pixels: "
-        "the mean over an image's classes, over all pairs of an image and a class, and accumulated by class. "
-    )
-    note += f"In brackets: {b.compared.published} in the paper." if b.compared.published else ""
-    columns += ("before other backgrounds",) if moved else ()
-    return Table(f"{b.compared.name}: accuracy and maps", note, columns, tuple(rows), named=1)
-
-
-def backgrounds(b: Bout, way: str) -> str:
-    """The paper's accuracy on ImageNet-9, for icCNN."""
-    value = BACKGROUNDS.get(way) if b.compared.published == "icCNN" else None
-    return "" if value is None else f" [{value:.1f}]"
-
-
-def mean(values: Sequence[float]) -> str:
-    """Over the seeds, a dash without any."""
-    return f"{float(np.mean(values)):.3f}" if len(values) else "–"
-
-
-def against_shuffled(b: Bout) -> Table:
-    """Every way against the baseline and against its own shuffled weights, paired over images."""
-    rows = []
-    for way in b.names:
-        rival = ways.BEST_SHUFFLED if way.startswith(ways.BEST) else ways.SHUFFLED
-        cells = [
-            told(b, way, other, metric) for metric in (ways.CLEAN, ways.GRAD_MIOU) for other in (ways.BASELINE, rival)
-        ]
-        rows.append((way, *cells))
-    note = (
-        "Differences in points with 95 % intervals and p-values, paired over images, each with the mean of its seeds. "
-        "Not corrected for their number; the claims above are."
-    )
-    columns = ("", "accuracy over baseline", "over shuffled weights", "mIoU over baseline", "over shuffled weights")
-    return Table(f"{b.compared.name}: what each way gains", note, columns, tuple(rows), named=1)
-
-
-def told(b: Bout, way: str, other: str, metric: Metric) -> str:
-    """A gain in words, a dash for none."""
-    g = b.gain(way, other, metric) if way != other and other in b.names else None
-    return "–" if g is None else points(g)
-
-
-def weights_table(b: Bout) -> Table:
-    """How the weights of each way were distributed at the end."""
-    rows = []
-    for way in b.names:
-        shares = histogram(b, way)
-        if shares:
-            parts = (shares[0], sum(shares[1:5]), sum(shares[5:9]), shares[9])
-            rows.append((way, f"{100 * effective(b, way):.1f} %", *(f"{100 * s:.0f}" for s in parts)))
-    note = (
-        "After the last reweighting, over the seeds. The effective share is (sum w)^2 / (N sum w^2): at 100 % all "
-        "samples weigh the same, and a weighting does nothing."
-    )
-    columns = ("", "effective share", "weights below 0.1, %", "0.1 to 0.5", "0.5 to 0.9", "above 0.9")
-    return Table(f"{b.compared.name}: how samples weigh", note, columns, tuple(rows), named=1)
-
-
 def inconsistencies(bouts: Sequence[Bout], shares: Shares | None) -> Table:
     """What the paper says that does not agree with itself, and what these runs say of it."""
     rows = tuple((text, seen(word, bouts, shares)) for word, text in INCONSISTENCIES)
@@ -189,11 +92,11 @@ def seen(word: str, bouts: Sequence[Bout], shares: Shares | None) -> str:
             at_size, on_cells = (f"{100 * effective(b, way):.1f} %" for way in (ways.LITERAL, ours(b)))
             return f"effective share of the samples at image size {at_size}, on cells {on_cells}"
         case "psi":
-            return told(b, ours(b), ways.SOFTSIGN, ways.CLEAN).replace("–", "see the interpretable network")
+            return gained(b, ours(b), ways.SOFTSIGN, ways.CLEAN).replace("–", "see the interpretable network")
         case "hnm":
-            return told(b, ways.HNM, ways.BASELINE, ways.CLEAN)
+            return gained(b, ways.HNM, ways.BASELINE, ways.CLEAN)
         case "gains":
-            return told(b, ours(b), ways.HNM, ways.CLEAN)
+            return gained(b, ours(b), ways.HNM, ways.CLEAN)
         case "identity":
             both = (cell(b.spread(ours(b), metric), 1, 4) for metric in (ways.XGRAD_MIOU, ways.GRAD_MIOU))
             return f"mIoU {' and '.join(both)}"

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..data.samples import batches
 from ..explainers import GradCAM
 from ..labels import indicators
 from ..metrics import Accuracy
 from ..metrics.inconsistency import unit
 from ..metrics.joint import joint_curves
 from ..metrics.multilabel import average_precision
-from ..metrics.overlap import accumulated_iou
+from ..metrics.overlap import accumulated_iou, present_pairs, regions_of
 from ..modes import device_of
 from ..statistics import Estimate
-from ..types import Metric, Samples
+from ..types import VOID, Metric, Samples
 from . import consistency_ways as ways
 from .gains import Gain, Spread, gain, spread
 
@@ -52,6 +53,7 @@ class Bout(NamedTuple):
     seen: tuple[dict[str, Seen], ...]
     counts: tuple[int, int, int]  # training images, test images, classes
     scenes: list[Scene]
+    floor: float = float("nan")  # mIoU of a map that marks the whole image; NaN without regions
 
     @property
     def names(self) -> list[str]:
@@ -101,6 +103,19 @@ class Bout(NamedTuple):
     def effective(self, way: str) -> list[list[tuple[float, float]]]:
         """The share of samples that count, after each reweighting, under each seed."""
         return [[(row["epoch"] + 1, row["weight_effective"]) for row in run[way].log] for run in self.seen]
+
+
+def floor_of(samples: Samples) -> float:
+    """The mean over pairs of an image and a class of the share of pixels that are the class's; NaN without regions."""
+    shares = []
+    for batch in batches(samples, 128):
+        if batch.regions is None and batch.mask is None:
+            return float("nan")
+        regions = regions_of(batch)
+        image, classes = present_pairs(regions)
+        own = (regions[image] == classes.view(-1, 1, 1)).sum((1, 2))
+        shares.append(own / (regions[image] != VOID).sum((1, 2)))
+    return float(torch.cat(shares).double().mean())
 
 
 def scenes(networks: Mapping[str, nn.Module], samples: Samples, count: int) -> list[Scene]:

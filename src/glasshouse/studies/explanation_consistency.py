@@ -22,7 +22,7 @@ from ..train import Training, fresh
 from ..types import Architecture, Data, Metric, Samples
 from . import consistency_ways as known
 from .consistency_document import document
-from .consistency_found import Bout, Seen, scenes
+from .consistency_found import Bout, Seen, floor_of, scenes
 from .consistency_published import PUBLISHED
 from .consistency_ways import Way
 from .debiasing import Debiasing, debiased
@@ -150,7 +150,7 @@ class Comparing:
         )
         networks = {way.name: self.trained(room, part, way, self.study.seed) for way in part.compared.ways}
         counts = (len(part.train), len(part.test), len(part.train.classes))
-        return Bout(part.compared, seen, counts, scenes(networks, part.test, self.study.pictures))
+        return Bout(part.compared, seen, counts, scenes(networks, part.test, self.study.pictures), floor_of(part.test))
 
     def name(self, part: Splits, way: Way, seed: int) -> str:
         """What a training is called on disk."""
