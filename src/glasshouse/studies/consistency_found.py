@@ -101,8 +101,9 @@ class Bout(NamedTuple):
         return joint_curves(values, metrics) if len(values) > 1 and metrics else {}
 
     def effective(self, way: str) -> list[list[tuple[float, float]]]:
-        """The share of samples that count, after each reweighting, under each seed."""
-        return [[(row["epoch"] + 1, row["weight_effective"]) for row in run[way].log] for run in self.seen]
+        """The share of samples that count, after each reweighting, under each seed; nothing of a way that is none."""
+        logs = [run[way].log for run in self.seen if way in run]
+        return [[(row["epoch"] + 1, row["weight_effective"]) for row in log] for log in logs]
 
 
 def floor_of(samples: Samples) -> float:
