@@ -96,22 +96,25 @@ def grown(study: FewSamples, train: Samples, strategy: Strategy | None, device: 
     sizes = [max(2, round(share * len(train))) for share in study.shares]
     chosen = permuted(len(train), seed)[: sizes[0]]
     samples: Samples = Subset(train, tuple(chosen.tolist())) if strategy else train
+    selector = started(strategy.selector, len(chosen)) if strategy else None
     rows = []
     for stage, size in enumerate(sizes):
-        if strategy and stage:
-            samples, chosen = more(strategy, model, train, chosen, size, seed)
+        if selector and stage:
+            samples, chosen = more(selector, model, train, chosen, size, seed)
         fit(model, study.objective, samples, study.training, seed=seed * 1_000 + stage)
         rows.append(measure(model, test, measurable(study.metrics, test), GradCAM(), seed=seed))
     return {metric: torch.stack([row[metric] for row in rows]) for metric in rows[0]}
 
 
+def started(selector: Selector, count: int) -> Selector:
+    """CEAL counts its rounds from the labels that one began with; others do not count."""
+    return replace(selector, start=count) if isinstance(selector, CEAL) and not selector.start else selector
+
+
 def more(
-    strategy: Strategy, model: nn.Module, train: Samples, chosen: Tensor, size: int, seed: int
+    selector: Selector, model: nn.Module, train: Samples, chosen: Tensor, size: int, seed: int
 ) -> tuple[Samples, Tensor]:
     """What is trained on next, and what of it has its true label."""
-    selector = strategy.selector
-    if isinstance(selector, CEAL):
-        selector = replace(selector, start=selector.start or len(chosen))
     selection = selector(model, train, chosen, size - len(chosen), seed)
     labelled = pseudo_labelled(train, selection)
     every = (*chosen.tolist(), *selection.index.tolist())
