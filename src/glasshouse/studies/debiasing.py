@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Biased
-from ..data.biased import BiasedSamples
 from ..metrics import Inconsistency, Loss
 from ..metrics.debiasing import unbiased_share
 from ..objectives import Focal
@@ -19,7 +18,7 @@ from ..objectives.focal import focal_losses
 from ..spec import require
 from ..study import Room, store_name
 from ..train import State, Training, fit, fresh
-from ..types import Architecture, Batch, Data, Samples
+from ..types import Architecture, Batch, Data, Progress, Samples, silent
 from ..weighting import Hardest, Reweighting
 from ..weighting.reweighting import scored
 from .consistency_ways import Way
@@ -46,8 +45,10 @@ class Debiasing:
 
     def __post_init__(self) -> None:
         require(self, len(self.settings) >= 1, "settings has at least one")
+        require(self, len({title(s) for s in self.settings}) == len(self.settings), "settings has one twice")
         require(self, 0 < self.share < 1, "share is between 0 and 1")
-        require(self, self.every >= 1, "every is at least 1")
+        known = f"every is at least 1 and at most the {self.training.epochs} epochs"
+        require(self, 1 <= self.every <= self.training.epochs, known)
         require(self, 0 < self.top < 1, "top is between 0 and 1")
 
     def ways(self) -> tuple[Way, ...]:
@@ -63,9 +64,10 @@ Shares = dict[str, dict[str, list[list[float]]]]  # setting: way: seeds: share o
 
 
 def title(setting: tuple[float, float]) -> str:
-    """A setting in words."""
+    """A setting in words, which also name what is kept of it."""
     shift, factor = setting
-    return f"magnitude x {factor:g}" if factor != 1 else f"brightness {shift:+g} deviations"
+    parts = [f"{'brighter' if shift > 0 else 'darker'} by {abs(shift):g} deviations"] if shift else []
+    return ", ".join(parts + ([f"magnitude x {factor:g}"] if factor != 1 or not shift else []))
 
 
 def debiased(study: Debiasing, room: Room, device: str, seeds: range) -> Shares:
@@ -73,16 +75,16 @@ def debiased(study: Debiasing, room: Room, device: str, seeds: range) -> Shares:
     found: Shares = {}
     for setting in study.settings:
         for way in study.ways():
-            name = f"debiasing-{title(setting)}-{way.name}"
-            runs = [
-                room.step(f"{store_name(name)}-{seed}", partial(ranked, study, way, setting, device, seed))
-                for seed in seeds
-            ]
+            take = partial(ranked, study, way, setting, device, progress=room.progress)
+            name = store_name(f"debiasing-{title(setting)}-{way.name}")
+            runs = [room.step(f"{name}-{seed}", partial(take, seed=seed)) for seed in seeds]
             found.setdefault(title(setting), {})[way.name] = [run["share"].tolist() for run in runs]
     return found
 
 
-def ranked(study: Debiasing, way: Way, setting: tuple[float, float], device: str, seed: int) -> dict[str, Tensor]:
+def ranked(
+    study: Debiasing, way: Way, setting: tuple[float, float], device: str, seed: int, progress: Progress = silent
+) -> dict[str, Tensor]:
     """One training; ``share``: of unbiased samples among the highest scores, each time that they are ranked."""
     shift, factor = setting
     samples: Any = Biased(data=study.data, shift=shift, factor=factor, share=study.share, seed=seed)("train")
@@ -91,18 +93,14 @@ def ranked(study: Debiasing, way: Way, setting: tuple[float, float], device: str
 
     def after(state: State) -> None:
         if state.epoch % study.every == 0:
-            shares.append(unbiased_share(scores(study, way, model, samples, seed), biased_of(samples), study.top))
+            shares.append(unbiased_share(scores(way, model, samples, seed), samples.biased, study.top))
 
-    fit(model, way.objective, samples, replace(study.training, weighting=way.weighting), seed=seed, after_epoch=after)
+    training, label = replace(study.training, weighting=way.weighting), f"train {way.name}, {title(setting)}"
+    fit(model, way.objective, samples, training, seed=seed, after_epoch=after, progress=progress, label=label)
     return {"share": torch.tensor(shares, dtype=torch.float64)}
 
 
-def biased_of(samples: BiasedSamples) -> Tensor:
-    """Which samples have the bias."""
-    return samples.biased
-
-
-def scores(study: Debiasing, way: Way, model: nn.Module, samples: Samples, seed: int) -> Tensor:
+def scores(way: Way, model: nn.Module, samples: Samples, seed: int) -> Tensor:
     """What a way ranks the samples by, with the network as it stands; it goes on training as it was."""
     score = focal if way.weighting is None else way.weighting.score
     return scored(score, model, samples, 0, seed).cpu()
