@@ -43,7 +43,6 @@ class Seen(NamedTuple):
     pairs: dict[str, Tensor]  # overlaps of Grad-CAM with classes; empty without regions
     moved: dict[str, Tensor]  # accuracy before other backgrounds; empty without masks
     log: list[dict[str, float]]  # how the weights were distributed, each time
-    last: list[dict[str, float]]  # the last row of training
 
 
 class Bout(NamedTuple):
@@ -121,19 +120,17 @@ def floor_of(samples: Samples) -> float:
 
 def scenes(networks: Mapping[str, nn.Module], samples: Samples, count: int) -> list[Scene]:
     """Test images from all over the split under Grad-CAM of the class that each network predicts."""
-    shown = [name for name in (ways.BASELINE, ways.HNM, ways.XGRAD, ways.BEST, ways.BEST_SHUFFLED) if name in networks]
-    if not count or not shown:
+    if not count or not networks:
         return []
     picked = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int).tolist()
     batch = samples[picked]
     maps: dict[str, list[tuple[Tensor, str]]] = {}
-    for name in shown:
-        model = networks[name]
+    for name, model in networks.items():
         x = batch.x.to(device_of(model))
         with torch.no_grad():
             predicted = model(x).argmax(1)
-        found = unit(GradCAM()(model, x, predicted)).cpu()
-        maps[name] = [(m, samples.classes[int(k)]) for m, k in zip(found, predicted, strict=True)]
+        looks = unit(GradCAM()(model, x, predicted)).cpu()
+        maps[name] = [(m, samples.classes[int(k)]) for m, k in zip(looks, predicted, strict=True)]
     there = indicators(batch.y, len(samples.classes)) > 0
     captions = [", ".join(samples.classes[int(k)] for k in row.nonzero()[:, 0]) for row in there]
-    return [Scene(x, captions[i], {n: maps[n][i] for n in shown}) for i, x in enumerate(batch.x)]
+    return [Scene(x, captions[i], {name: found[i] for name, found in maps.items()}) for i, x in enumerate(batch.x)]

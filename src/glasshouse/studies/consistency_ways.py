@@ -24,6 +24,7 @@ SHUFFLED = "ours, shuffled"
 BLACK, MEAN = "ours, black background", "ours, mean background"
 SOFTSIGN, ARCTAN = "ours, softsign", "ours, arctan"
 BEST, BEST_SHUFFLED, BEST_ONLINE = "best", "best, shuffled", "best, online"
+SHOWN = (BASELINE, HNM, XGRAD, BEST, BEST_SHUFFLED)  # in pictures
 
 CLEAN, EXACT = Accuracy(), ExactMatch()
 GRAD_MIOU, XGRAD_MIOU, ABLATION_MIOU, EIGEN_MIOU = (

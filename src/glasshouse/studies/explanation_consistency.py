@@ -26,7 +26,7 @@ from .consistency_found import Bout, Seen, floor_of, scenes
 from .consistency_published import PUBLISHED
 from .consistency_ways import Way
 from .debiasing import Debiasing, debiased
-from .few_samples import FewSamples, learnt
+from .few_samples import FewSamples, learnt, measurable
 
 __all__ = ["Compared", "ExplanationConsistency"]
 
@@ -54,6 +54,7 @@ class Compared:
     def __post_init__(self) -> None:
         require(self, bool(self.name.strip()), "name is not empty")
         folders = [store_name(way.name) for way in self.ways]
+        require(self, len(folders) >= 1, "ways has at least one")
         require(self, len(set(folders)) == len(folders), "ways has a name twice")
         require(self, self.published in ("", *PUBLISHED), f"published is '' or one of: {', '.join(PUBLISHED)}")
         require(self, self.test_images >= 0, "test_images is 0 (all) or more")
@@ -122,9 +123,7 @@ class Splits:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What can be measured on these images."""
-        first = self.test[[0]]
-        where = first.mask is not None or first.regions is not None
-        return tuple(m for m in self.compared.metrics if where or not on_evidence(m))
+        return measurable(self.compared.metrics, self.test)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +147,8 @@ class Comparing:
         seen = tuple(
             {way.name: self.seen(room, part, way, seed) for way in part.compared.ways} for seed in self.study.under()
         )
-        networks = {way.name: self.trained(room, part, way, self.study.seed) for way in part.compared.ways}
+        shown = [way for way in part.compared.ways if way.name in known.SHOWN and self.study.pictures]
+        networks = {way.name: self.trained(room, part, way, self.study.seed) for way in shown}
         counts = (len(part.train), len(part.test), len(part.train.classes))
         return Bout(part.compared, seen, counts, scenes(networks, part.test, self.study.pictures), floor_of(part.test))
 
@@ -183,8 +183,7 @@ class Comparing:
             "moved": lambda: self.moved(model, part, seed),
         }
         found = {kind: room.step(f"{store_name(name)}/{kind}", take) for kind, take in steps.items()}
-        rows = room.stage(name).rows()
-        return Seen(**found, log=[row for row in rows if "weight_effective" in row], last=rows[-1:])
+        return Seen(**found, log=[row for row in room.stage(name).rows() if "weight_effective" in row])
 
     def pairs(self, model: nn.Module, part: Splits) -> dict[str, Tensor]:
         """Overlaps of Grad-CAM with every class in every image."""

@@ -66,8 +66,8 @@ class FewSamples:
     def __post_init__(self) -> None:
         rising = all(0 < a < b <= 1 for a, b in zip((1e-9, *self.shares), self.shares, strict=False))
         require(self, len(self.shares) >= 2 and rising, "shares has two or more, rising, above 0 and at most 1")
-        names = [strategy.name for strategy in self.strategies]
-        require(self, len({ALL, *names}) == len(names) + 1, "strategies has a name twice")
+        folders = [store_name(strategy.name) for strategy in self.strategies]
+        require(self, len({ALL, *folders}) == len(folders) + 1, "strategies has a name twice")
         require(self, self.test_images >= 0, "test_images is 0 (all) or more")
 
 
