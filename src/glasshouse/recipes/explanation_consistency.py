@@ -53,11 +53,11 @@ def explanation_consistency(
             for name, d in (("CUB", cub), ("ImageNet-9", imagenet9))
             if d is not None
         ] or [interpretable(f"icCNN, {size.networks[0][0]}", data, size)]
-    first = size.networks[0][1]
+    first, last = size.networks[0][1], size.networks[-1][1]  # the paper's on biases is MobileNetV2
     stage = replace(size.training, epochs=size.stages)
     return ExplanationConsistency(
         compared=tuple(compared),
-        debiasing=Debiasing(data=data, model=first, training=size.training, score=XGRAD) if parts == "all" else None,
+        debiasing=Debiasing(data=data, model=last, training=size.training, score=XGRAD) if parts == "all" else None,
         few=FewSamples(data=data, model=first, training=stage, shares=size.shares, test_images=size.test)
         if parts == "all"
         else None,

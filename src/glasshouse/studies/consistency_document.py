@@ -21,13 +21,12 @@ from ..versions import device_named, versions
 from . import consistency_ways as ways
 from .consistency_claims import claims, ours
 from .consistency_figures import few_figures, figures, share_figure
-from .consistency_found import Bout
+from .consistency_found import Bout, effective
 from .consistency_published import INCONSISTENCIES
 from .consistency_tables import cell, gained, tables
-from .debiasing import Shares
+from .debiasing import Shares, whole
 from .few_samples import Learnt
 from .gains import points
-from .weights_found import effective, whole
 
 if TYPE_CHECKING:
     from .explanation_consistency import ExplanationConsistency

@@ -99,23 +99,49 @@ class Bout(NamedTuple):
         }
         return joint_curves(values, metrics) if len(values) > 1 and metrics else {}
 
-    def effective(self, way: str) -> list[list[tuple[float, float]]]:
+    def standing(self, *names: str) -> dict[str, Tensor]:
+        """The share of all eps of FGSM under which images stand, ``[seeds, N]`` of each way; NaN for images that one
+        of these gets wrong without attack. Empty if something was not measured."""
+        metrics = (ways.CLEAN, *(ways.fgsm(eps) for eps in self.compared.eps))
+        tables = {name: [t for m in metrics if (t := self.table(name, m)) is not None] for name in names}
+        if len(metrics) < 2 or any(len(found) < len(metrics) for found in tables.values()):
+            return {}
+        right = torch.stack([clean > 0 for clean, *_ in tables.values()]).all(0)
+        return {name: torch.where(right, torch.stack(t).mean(0), torch.nan) for name, (_, *t) in tables.items()}
+
+    def counting(self, way: str) -> list[list[tuple[float, float]]]:
         """The share of samples that count, after each reweighting, under each seed; nothing of a way that is none."""
         logs = [run[way].log for run in self.seen if way in run]
         return [[(row["epoch"] + 1, row["weight_effective"]) for row in log] for log in logs]
 
 
+def effective(b: Bout, way: str) -> float:
+    """The mean over seeds of the share of samples that count at the end; NaN where there was no reweighting."""
+    ends = [run[-1][1] for run in b.counting(way) if run]
+    return float(np.mean(ends)) if ends else float("nan")
+
+
+def histogram(b: Bout, way: str) -> list[float]:
+    """Mean share of samples in each tenth of [0, 1] after the last reweighting; empty where there was none."""
+    rows = [run[way].log[-1] for run in b.seen if run[way].log]
+    if not rows:
+        return []
+    return [float(np.mean([row[f"weight_{i}"] for row in rows])) for i in range(10)]
+
+
 def floor_of(samples: Samples) -> float:
-    """The mean over pairs of an image and a class of the share of pixels that are the class's; NaN without regions."""
-    shares = []
+    """The mIoU of maps that mark every pixel; NaN without regions.
+
+    That of an image is the share of its pixels that are of any class, over the number of its classes.
+    """
+    found = []
     for batch in batches(samples, 128):
         if batch.regions is None and batch.mask is None:
             return float("nan")
         regions = regions_of(batch)
-        image, classes = present_pairs(regions)
-        own = (regions[image] == classes.view(-1, 1, 1)).sum((1, 2))
-        shares.append(own / (regions[image] != VOID).sum((1, 2)))
-    return float(torch.cat(shares).double().mean())
+        classes = present_pairs(regions)[0].bincount(minlength=len(regions))
+        found.append((regions >= 0).sum((1, 2)).double() / (regions != VOID).sum((1, 2)) / classes)
+    return float(torch.cat(found).nanmean())
 
 
 def scenes(networks: Mapping[str, nn.Module], samples: Samples, count: int) -> list[Scene]:

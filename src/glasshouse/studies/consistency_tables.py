@@ -10,10 +10,9 @@ from ..study import Section, Table
 from ..titles import title
 from ..types import Metric
 from . import consistency_ways as ways
-from .consistency_found import Bout
+from .consistency_found import Bout, effective, histogram
 from .consistency_published import BACKGROUNDS, PUBLISHED
 from .gains import Gain, Spread
-from .weights_found import effective, histogram
 
 GAP = "\u00a0"  # a space that no line breaks at
 BY = (ways.XGRAD_MIOU, ways.GRAD_MIOU, ways.ABLATION_MIOU)

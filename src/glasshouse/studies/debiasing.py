@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -115,3 +116,8 @@ def focal(model: nn.Module, batch: Batch) -> Tensor:
 def chance(study: Debiasing) -> float:
     """The share that random weights reach."""
     return 1 - study.share
+
+
+def whole(runs: list[list[float]]) -> float:
+    """Mean share over rankings and seeds, in per cent."""
+    return 100 * float(np.mean([share for run in runs for share in run]))
