@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import fuse_conv_bn_weights
+
+from .modes import tap
 
 TOLERANCE = 1e-3
 
@@ -26,7 +28,7 @@ def folded(model: nn.Module, x: Tensor, apart: str = "") -> Iterator[None]:
     Cost: two forward passes of ``x``.
     """
     kept = [(module, module.inplace) for module in model.modules() if getattr(module, "inplace", None) is True]
-    pairs = [pair for pair in followed(model, x) if pair[0] is not dict(model.named_modules()).get(apart)]
+    pairs = followed(model, x, apart)
     own = [(convolution, convolution.weight, convolution.bias) for convolution, _ in pairs]
     try:
         before = outputs(model, x)
@@ -54,27 +56,30 @@ def outputs(model: nn.Module, x: Tensor) -> Tensor:
     return found
 
 
-def followed(model: nn.Module, x: Tensor) -> list[tuple[_ConvNd, _BatchNorm]]:
-    """Convolutions with the normalisations that are given just what they gave, each called once."""
-    given: dict[int, _ConvNd] = {}
+def followed(model: nn.Module, x: Tensor, apart: str) -> list[tuple[_ConvNd, _BatchNorm]]:
+    """Convolutions with the normalisations that are given just what they gave, each called once; none whose output is
+    that of ``apart``."""
+    given: dict[int, tuple[_ConvNd, int]] = {}
     alive: list[Tensor] = []  # so that no two outputs share an identity
     calls: dict[nn.Module, int] = {}
     pairs: dict[_BatchNorm, _ConvNd] = {}
 
     def gave(module: Any, inputs: object, output: Tensor) -> None:
         alive.append(output)
-        given[id(output)] = module
+        given[id(output)] = module, output._version
         calls[module] = calls.get(module, 0) + 1
 
     def takes(module: Any, inputs: tuple[Tensor, ...]) -> None:
         calls[module] = calls.get(module, 0) + 1
-        if id(inputs[0]) in given:
-            pairs[module] = given[id(inputs[0])]
+        convolution, version = given.get(id(inputs[0]), (None, 0))
+        if convolution is not None and inputs[0]._version == version:  # nothing was written into it
+            pairs[module] = convolution
 
     handles = [m.register_forward_hook(gave) for m in model.modules() if foldable(m)]
     handles += [m.register_forward_pre_hook(takes) for m in model.modules() if normalises(m)]
     try:
-        outputs(model, x)
+        with tap(model, apart) if apart else nullcontext():  # what follows is given a copy of it
+            outputs(model, x)
     finally:
         for handle in handles:
             handle.remove()
@@ -88,8 +93,9 @@ def foldable(module: nn.Module) -> bool:
 
 
 def normalises(module: nn.Module) -> bool:
-    """Whether a module normalises by statistics that do not depend on the batch."""
-    return isinstance(module, _BatchNorm) and not module.training and module.running_mean is not None
+    """Whether a module normalises by statistics that do not depend on the batch, and is not folded already."""
+    fixed = isinstance(module, _BatchNorm) and not module.training and module.running_mean is not None
+    return fixed and "forward" not in module.__dict__
 
 
 @torch.no_grad()

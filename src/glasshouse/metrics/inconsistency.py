@@ -65,7 +65,7 @@ class Inconsistency:
             first = self.look(model, x, y)
             # The images that are wrong are known without a second look.
             judged = right(first.predicted, y) if self.only_correct else torch.ones_like(first.predicted).bool()
-            value = torch.ones(len(x), device=x.device)
+            value = x.new_ones(len(x))
             if judged.any():
                 value[judged] = self.compare(model, x[judged], Look(*(t[judged] for t in first)))
         return value
@@ -100,7 +100,7 @@ class Inconsistency:
     def mapped(self, logits: Tensor, output: Tensor, layer: str, x: Tensor, again: bool) -> Tensor:
         """The map of the most probable class, given what the layer gave; ``again`` keeps the graph."""
         explainer: Any = self.explainer
-        (gradient,) = torch.autograd.grad(logits.amax(1).sum(), output, retain_graph=again)
+        (gradient,) = torch.autograd.grad(logits.max(1).values.sum(), output, retain_graph=again)
         maps: Tensor = explainer.cam(feature_map(output.detach(), layer, x), feature_map(gradient, layer, x))
         return maps
 

@@ -49,7 +49,7 @@ class Watch:
         self.watching = False
         self.random: list[Tensor] = []
         self.statistics: dict[_BatchNorm, Statistics] = {}
-        self.sizes: dict[_BatchNorm, int] = {}
+        self.own: dict[_BatchNorm, tuple[Any, Any, float | None]] = {}
         self.handles: list[Any] = []
 
     def __enter__(self) -> Watch:
@@ -58,7 +58,8 @@ class Watch:
             module_at(self.model, self.layer).register_forward_hook(self.keep),
             self.model.register_forward_hook(self.end),
         ]
-        self.handles += [norm.register_forward_pre_hook(self.measure) for norm in normalisations(self.model)]
+        for norm in normalisations(self.model):
+            self.handles += [norm.register_forward_pre_hook(self.aside), norm.register_forward_hook(self.follow)]
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -67,20 +68,30 @@ class Watch:
         self.restore()
 
     def begin(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """The first pass of the images begins: batch statistics are to be seen whole."""
-        if inputs[0] is not self.x or self.first is not None:
-            return
-        self.watching, self.random = True, random_state(self.x)
-        self.own = {norm: (norm.running_mean, norm.running_var, norm.momentum) for norm in normalisations(self.model)}
-        for norm in self.own:
-            # With a momentum of 1 what is left is the batch's own; what was there stays out of the graph.
-            norm._buffers["running_mean"], norm._buffers["running_var"] = copies(norm)
+        """The first pass of the images begins; attacks and explanations, which borrow the model, do not count."""
+        if inputs[0] is self.x and self.first is None and module.training and torch.is_grad_enabled():
+            self.watching, self.random = True, random_state(self.x)
+
+    def aside(self, norm: Any, inputs: object) -> None:
+        """A normalisation is to write somewhere else; with a momentum of 1 what it leaves there is the batch's own."""
+        if self.watching:
+            self.own[norm] = norm.running_mean, norm.running_var, norm.momentum
+            norm._buffers["running_mean"] = norm.running_mean.clone()
+            norm._buffers["running_var"] = norm.running_var.clone()
             norm.momentum = 1.0
 
-    def measure(self, module: Any, inputs: tuple[Tensor, ...]) -> None:
-        """How many values a channel is normalised over."""
-        if self.watching:
-            self.sizes[module] = inputs[0].numel() // inputs[0].shape[1]
+    def follow(self, norm: Any, inputs: tuple[Tensor, ...], output: object) -> None:
+        """What it left, and its own statistics moved on by that."""
+        if not self.watching:
+            return
+        mean, variance = norm.running_mean, norm.running_var
+        self.restore()
+        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        norm.running_mean.lerp_(mean, share)
+        norm.running_var.lerp_(variance, share)
+        # Torch keeps the unbiased variance and divides by the biased one.
+        size = inputs[0].numel() // inputs[0].shape[1]
+        self.statistics[norm] = Statistics(mean, variance * ((size - 1) / size))
 
     def keep(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
         """What the layer gives; downstream gets a clone, so that nothing in place can change it."""
@@ -90,26 +101,19 @@ class Watch:
         return output.clone()
 
     def end(self, module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
-        """The first pass is over: its map, and the running statistics brought up to date."""
+        """The first pass is over: its classes and their maps."""
         if not self.watching or inputs[0] is not self.x:
             return
         self.watching = False
-        self.statistics = {norm: Statistics(*batch_statistics(norm, self.sizes[norm])) for norm in self.own}
-        self.restore(follow=True)
         if self.output is None:
             raise ValueError(f"the model never calls its layer {self.layer!r}")
         maps = self.score.mapped(logits, self.output, self.layer, self.x, again=True)
         self.first = Look(logits.detach().argmax(1), unit(maps.detach()), self.x.detach())
 
-    def restore(self, follow: bool = False) -> None:
-        """Normalisations as they were, their running statistics moved on if ``follow``."""
-        for norm, (mean, variance, momentum) in getattr(self, "own", {}).items():
-            seen = (norm.running_mean, norm.running_var)
+    def restore(self) -> None:
+        """Normalisations write to their own statistics again."""
+        for norm, (mean, variance, momentum) in self.own.items():
             norm._buffers["running_mean"], norm._buffers["running_var"], norm.momentum = mean, variance, momentum
-            if follow:
-                share = 1 / float(norm.num_batches_tracked) if momentum is None else momentum
-                for kept, new in zip((mean, variance), seen, strict=True):
-                    kept.lerp_(new, share)
         self.own = {}
 
     def judge(self) -> Tensor:
@@ -131,18 +135,6 @@ def normalisations(model: nn.Module) -> list[_BatchNorm]:
     """Batch normalisations that normalise by the batch and follow it."""
     norms = (module for module in model.modules() if isinstance(module, _BatchNorm))
     return [norm for norm in norms if norm.training and norm.track_running_stats]
-
-
-def copies(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    """Buffers to write to in place of the running statistics."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    return norm.running_mean.clone(), norm.running_var.clone()
-
-
-def batch_statistics(norm: _BatchNorm, size: int) -> tuple[Tensor, Tensor]:
-    """What the last batch was normalised with: torch keeps the unbiased variance and divides by the biased one."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    return norm.running_mean, norm.running_var * ((size - 1) / size)
 
 
 @contextmanager
