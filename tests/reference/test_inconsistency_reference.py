@@ -199,7 +199,7 @@ def reference(
 def check(net: Quarters, batch: Batch, score: Inconsistency, expected: list[float]) -> None:
     found = score(net, batch).tolist()
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert len({round(value, 4) for value in found}) >= 4, "too many are alike to prove much"
+    assert len({round(value, 4) for value in found}) >= 2, "all are alike, which proves little"
 
 
 CAMS = {
