@@ -26,6 +26,13 @@ def test_the_readme_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert tuple(scope["attribution"].shape) == (16, 32, 32)  # type: ignore[attr-defined]
 
 
+def test_the_example_of_weighed_training_runs() -> None:
+    (example,) = blocks(ROOT / "docs" / "consistency.md", "python")
+    scope: dict[str, object] = {}
+    exec(compile(example, "consistency.md", "exec"), scope)
+    assert not scope["model"].training  # type: ignore[attr-defined]
+
+
 def test_the_component_of_the_docs_can_be_imported_and_used_in_a_recipe(tmp_path: Path) -> None:
     (example,) = blocks(ROOT / "docs" / "components.md", "python")
     file = tmp_path / "mine.py"
