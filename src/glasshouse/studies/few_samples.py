@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ..data.samples import Subset, at_most, permuted
+from ..data.samples import Subset, Wrapped, at_most, permuted
 from ..explainers import GradCAM
-from ..labels import several
+from ..labels import indicators, several
 from ..measure import measure
 from ..metrics import Inconsistency, Uncertainty
 from ..metrics.localisation import on_evidence
+from ..metrics.multilabel import scores_of
 from ..objectives import CrossEntropy
 from ..selectors import CEAL, ByScore, CoreSet, RandomChoice
 from ..selectors.pseudo import pseudo_labelled
 from ..spec import require
 from ..study import Room, store_name
 from ..train import Training, fit, fresh
-from ..types import Architecture, Data, Metric, Objective, Samples, Selector
+from ..types import Architecture, Batch, Data, Metric, Objective, Samples, Selector
 from . import consistency_ways as ways
 
 ALL = "ALL"
@@ -51,7 +53,8 @@ class FewSamples:
     """Training begins with a share of the labels, ``shares[0]``, drawn at random; each strategy then chooses more.
 
     Each share is a training on all that is labelled by then, which goes on from the one before. "ALL" has all labels
-    from the first on, and as many trainings. CEAL's own labels need one class an image; elsewhere it is left out.
+    from the first on, and as many trainings. CEAL's own labels need one class an image; elsewhere it is left out. No
+    strategy is told labels that it has not asked for: where a score needs one, it is the model's own.
     """
 
     data: Data
@@ -115,10 +118,32 @@ def more(
     selector: Selector, model: nn.Module, train: Samples, chosen: Tensor, size: int, seed: int
 ) -> tuple[Samples, Tensor]:
     """What is trained on next, and what of it has its true label."""
-    selection = selector(model, train, chosen, size - len(chosen), seed)
+    selection = selector(model, unlabelled(model, train), chosen, size - len(chosen), seed)
     labelled = pseudo_labelled(train, selection)
     every = (*chosen.tolist(), *selection.index.tolist())
     return Subset(labelled, every), torch.cat([chosen, selection.asked])
+
+
+@dataclass(frozen=True, eq=False)
+class Relabelled(Wrapped):
+    """A split with other labels, ``[N]`` or ``[N, C]``."""
+
+    labels: Tensor
+
+    def __getitem__(self, index: Sequence[int]) -> Batch:
+        return self.samples[index]._replace(y=self.labels[torch.as_tensor(index, dtype=torch.int64)])
+
+
+def unlabelled(model: nn.Module, samples: Samples) -> Samples:
+    """The samples with what the model sees in them as labels: nothing may be chosen by a label nobody has asked for.
+
+    An inconsistency would look at labels twice: for the loss whose gradient moves backgrounds, and for who is wrong.
+    """
+    logits, y = scores_of(model, samples)
+    top = logits.argmax(1)
+    if several(y):
+        return Relabelled(samples, ((logits > 0) | (indicators(top, logits.shape[1]) > 0)).float())
+    return Relabelled(samples, top)
 
 
 def measurable(metrics: tuple[Metric, ...], samples: Samples) -> tuple[Metric, ...]:
