@@ -67,7 +67,8 @@ class Inconsistency:
             judged = right(first.predicted, y) if self.only_correct else torch.ones_like(first.predicted).bool()
             value = x.new_ones(len(x))
             if judged.any():
-                value[judged] = self.compare(model, x[judged], Look(*(t[judged] for t in first)))
+                x, first = x[judged], Look(*(t[judged] for t in first))
+                value[judged] = self.valued(first, self.look(model, self.moved(x, first)), x)
         return value
 
     def settled(self, model: nn.Module, x: Tensor) -> Inconsistency:
@@ -107,10 +108,6 @@ class Inconsistency:
     def moved(self, x: Tensor, first: Look) -> Tensor:
         """The images with another background."""
         return self.background(x, at_size(first.maps, *x.shape[2:]), first.gradient)
-
-    def compare(self, model: nn.Module, x: Tensor, first: Look) -> Tensor:
-        """The value of images that were looked at once."""
-        return self.valued(first, self.look(model, self.moved(x, first)), x)
 
     def valued(self, first: Look, second: Look, x: Tensor) -> Tensor:
         """psi of the distance, 1 where the class is another one."""

@@ -37,29 +37,33 @@ class Watch:
     the first pass (``x_adv`` does not change them), the same dropout. So an image that stays what it is scores 0.
     The model's own running statistics are updated by the first pass alone, as ever.
 
-    Cost: one forward pass, and two backward passes from the layer on.
+    Where normalisations come after the layer, the gradient there of one image's logit depends on the others of its
+    batch; then the first map is taken anew with the statistics held.
+
+    Cost: one forward pass, and two backward passes from the layer on; another forward pass where normalisations come
+    after the layer.
     """
 
     def __init__(self, model: nn.Module, score: Inconsistency, x: Tensor, y: Tensor) -> None:
         explainer: Any = score.explainer
         self.model, self.score, self.layer, self.y = model, score, str(explainer.layer), y
         self.x = x.detach().requires_grad_()
+        self.output: Tensor | None = None  # of the layer
         self.first: Look | None = None
-        self.output: Tensor | None = None
-        self.watching = False
+        self.watching = self.done = self.mixed = False
         self.random: list[Tensor] = []
         self.statistics: dict[_BatchNorm, Statistics] = {}
         self.own: dict[_BatchNorm, tuple[Any, Any, float | None]] = {}
         self.handles: list[Any] = []
 
     def __enter__(self) -> Watch:
-        self.handles = [
+        for norm in normalisations(self.model):
+            self.handles += [norm.register_forward_pre_hook(self.aside), norm.register_forward_hook(self.follow)]
+        self.handles += [
             self.model.register_forward_pre_hook(self.begin),
             module_at(self.model, self.layer).register_forward_hook(self.keep),
             self.model.register_forward_hook(self.end),
         ]
-        for norm in normalisations(self.model):
-            self.handles += [norm.register_forward_pre_hook(self.aside), norm.register_forward_hook(self.follow)]
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -69,7 +73,7 @@ class Watch:
 
     def begin(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """The first pass of the images begins; attacks and explanations, which borrow the model, do not count."""
-        if inputs[0] is self.x and self.first is None and module.training and torch.is_grad_enabled():
+        if inputs[0] is self.x and not self.done and module.training and torch.is_grad_enabled():
             self.watching, self.random = True, random_state(self.x)
 
     def aside(self, norm: Any, inputs: object) -> None:
@@ -87,28 +91,31 @@ class Watch:
         mean, variance = norm.running_mean, norm.running_var
         self.restore()
         share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-        norm.running_mean.lerp_(mean, share)
-        norm.running_var.lerp_(variance, share)
+        # As torch does it, past the graphs of other passes, which hold these but do not read them.
+        norm.running_mean.data.lerp_(mean, share)
+        norm.running_var.data.lerp_(variance, share)
         # Torch keeps the unbiased variance and divides by the biased one.
         size = inputs[0].numel() // inputs[0].shape[1]
         self.statistics[norm] = Statistics(mean, variance * ((size - 1) / size))
+        self.mixed = self.output is not None
 
     def keep(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
         """What the layer gives; downstream gets a clone, so that nothing in place can change it."""
         if not self.watching:
             return None
-        self.output = output
+        self.output, self.mixed = output, False
         return output.clone()
 
     def end(self, module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
         """The first pass is over: its classes and their maps."""
         if not self.watching or inputs[0] is not self.x:
             return
-        self.watching = False
+        self.watching, self.done = False, True
         if self.output is None:
             raise ValueError(f"the model never calls its layer {self.layer!r}")
-        maps = self.score.mapped(logits, self.output, self.layer, self.x, again=True)
-        self.first = Look(logits.detach().argmax(1), unit(maps.detach()), self.x.detach())
+        if not self.mixed:
+            maps = self.score.mapped(logits, self.output, self.layer, self.x, again=True)
+            self.first = Look(logits.detach().argmax(1), unit(maps.detach()), self.x.detach())
 
     def restore(self) -> None:
         """Normalisations write to their own statistics again."""
@@ -122,13 +129,18 @@ class Watch:
         Raises:
             ValueError: if the objective did not run the model on the images of the batch, or not up to its loss.
         """
-        if self.first is None or self.x.grad is None:
+        if not self.done or self.x.grad is None:
             raise ValueError("online=True needs an objective that runs the model on the batch's own images")
-        first, self.first = self.first._replace(gradient=self.x.grad), None
-        x, judged = self.x.detach(), right(first.predicted, self.y)
-        with held(self.statistics), replayed(self.random, x), untrainable(self.model):
-            value = self.score.compare(self.model, x, first)
-        return torch.where(judged, value, 1.0) if self.score.only_correct else value
+        x = self.x.detach()
+        with held(self.statistics), untrainable(self.model):
+            first = (self.first or self.look(x))._replace(gradient=self.x.grad)
+            value = self.score.valued(first, self.look(self.score.moved(x, first)), x)
+        return torch.where(right(first.predicted, self.y), value, 1.0) if self.score.only_correct else value
+
+    def look(self, x: Tensor) -> Look:
+        """Images seen with the dropout of the first pass."""
+        with replayed(self.random, x):
+            return self.score.look(self.model, x)
 
 
 def normalisations(model: nn.Module) -> list[_BatchNorm]:
