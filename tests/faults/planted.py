@@ -19,6 +19,7 @@ from pathlib import Path
 
 import closed_loop
 import compositional
+import consistency
 import corrupting
 import drawing
 import ensembles
@@ -45,6 +46,7 @@ PARTS = (
     *(closed_loop, surrogates, maps, relevance, showing, studies, drawing, refining),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
     *(segmented,),
+    *(consistency,),
     *(rivals, compositional),
     *(localising,),
     *(reviewing,),

@@ -598,6 +598,10 @@ def test_a_layer_that_is_never_called_is_named() -> None:
     net.spare = nn.Conv2d(1, 1, 1)
     with pytest.raises(ValueError, match="the model never calls its layer 'spare'"):
         judged(net, replace(SCORE, explainer=GradCAM("spare")), shown(net))
+    before = state(net)
+    with pytest.raises(ValueError, match="the model has no layer 'none'"):
+        judged(net, replace(SCORE, explainer=GradCAM("none")), shown(net))
+    assert state(net)["hooks"] == before["hooks"]
 
 
 def test_online_weights_are_the_scores_of_the_epoch_before(samples: Samples) -> None:

@@ -57,11 +57,12 @@ class Watch:
         self.handles: list[Any] = []
 
     def __enter__(self) -> Watch:
+        layer = module_at(self.model, self.layer)
         for norm in normalisations(self.model):
             self.handles += [norm.register_forward_pre_hook(self.aside), norm.register_forward_hook(self.follow)]
         self.handles += [
             self.model.register_forward_pre_hook(self.begin),
-            module_at(self.model, self.layer).register_forward_hook(self.keep),
+            layer.register_forward_hook(self.keep),
             self.model.register_forward_hook(self.end),
         ]
         return self
@@ -106,9 +107,9 @@ class Watch:
         self.output, self.mixed = output, False
         return output.clone()
 
-    def end(self, module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
+    def end(self, module: nn.Module, inputs: object, logits: Tensor) -> None:
         """The first pass is over: its classes and their maps."""
-        if not self.watching or inputs[0] is not self.x:
+        if not self.watching:
             return
         self.watching, self.done = False, True
         if self.output is None:
