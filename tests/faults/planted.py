@@ -20,6 +20,7 @@ from pathlib import Path
 import closed_loop
 import compositional
 import consistency
+import consistency_study
 import corrupting
 import drawing
 import ensembles
@@ -46,7 +47,7 @@ PARTS = (
     *(closed_loop, surrogates, maps, relevance, showing, studies, drawing, refining),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
     *(segmented,),
-    *(consistency,),
+    *(consistency, consistency_study),
     *(rivals, compositional),
     *(localising,),
     *(reviewing,),
