@@ -25,14 +25,16 @@ from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy, Mask
 from glasshouse.recipe import Recipe
 from glasshouse.registry import PACKAGES, is_frozen, names
+from glasshouse.selectors import RandomChoice
 from glasshouse.spec import conforms, parse, pretty, required
-from glasshouse.studies import Trial
+from glasshouse.studies import Compared, Trial, Way
 from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter, Selector
 from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
 REQUIRED: dict[str, Any] = {
     "arms": (),
     "change": Mask(),
+    "compared": (Compared("digits", Digits(), SmallCNN(), (Way("cross-entropy"),)),),
     "corruption": GaussianNoise(),
     "data": Digits(),
     "model": SmallCNN(),
@@ -41,6 +43,8 @@ REQUIRED: dict[str, Any] = {
     "root": "folder",
     "recipe": Recipe(data=Digits(), model=SmallCNN(), arms=()),
     "train": "rows.parquet",
+    "selector": RandomChoice(),
+    "ways": (Way("cross-entropy"),),
     "trials": (Trial("digits", Recipe(data=Digits(), model=SmallCNN(), arms=())),),
 }
 EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}, "StandardEnsemble": {"budget": 0.02}}
