@@ -82,7 +82,7 @@ FAULTS = [
         STUDY,
     ),
     Fault("true labels after all", FEW, "Subset(labelled, every)", "Subset(train, every)", STUDY),
-    Fault("only the new ones", FEW, "every = (*chosen.tolist(), ", "every = (", STUDY),
+    Fault("only the new ones", FEW, "every = (*chosen.tolist(), ", "every = (*chosen[:0].tolist(), ", STUDY),
     Fault("pseudo-labels of several classes", FEW, "pseudo = not several", "pseudo = several", STUDY),
     Fault(
         "nobody has all labels", FEW, "if strategy else train\n    selector", "if True else train\n    selector", STUDY

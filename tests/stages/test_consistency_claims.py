@@ -205,6 +205,16 @@ def test_what_was_not_measured_is_not_claimed(part: str, missing: str) -> None:
     assert len(matching(bout(without(missing)), part)) < len(matching(bout(USUAL), part))
 
 
+def test_a_study_may_measure_nothing_but_maps() -> None:
+    bare = {
+        name: one._replace(values={m: v for m, v in one.values.items() if m != repr(ways.CLEAN)}, moved={})
+        for name, one in USUAL.items()
+    }
+    told = claims([bout(bare)], None, None)
+    assert told and not any("accurate" in claim.text or "psi" in claim.text or "FGSM" in claim.text for claim in told)
+    assert verdict(bout(bare), "higher mIoU than HNM").verdict == REPRODUCED
+
+
 def test_one_loss_is_enough_and_none_is_not() -> None:
     assert verdict(bout(without(ways.FL)), "focal").verdict == REPRODUCED
     assert not matching(bout(without(ways.FL, ways.EFL)), "focal")

@@ -469,6 +469,16 @@ def test_data_that_does_not_say_where_things_are(tmp_path: Path) -> None:
     assert done.document.claims[0].text.startswith("People")
 
 
+def test_each_seed_begins_with_a_network_of_its_own(tmp_path: Path) -> None:
+    one = replace(compared(), ways=(Way(ways.BASELINE),), training=replace(TRAINING, epochs=0))
+    done = Done(tmp_path / "out", ExplanationConsistency(compared=(one,), seeds=2, pictures=0))
+    x = at_most(DATA("test"), 20)[list(range(20))].x
+    for seed in (0, 1):
+        with torch.no_grad():
+            logits = fresh(NET, 10, seed).eval()(x)
+        torch.testing.assert_close(done.values(ways.BASELINE, seed, "scores")["logits"], logits)
+
+
 def test_photographs_with_several_classes(shared_data: Path, tmp_path: Path) -> None:
     data = VOC(root=str(shared_data / "voc2012-seg"), size=32, limit=24)
     one = replace(

@@ -117,16 +117,14 @@ def stands(b: Bout, own: str, *others: str) -> Judged:
 
 def alike(b: Bout, *names: str) -> Judged:
     """None differs significantly in accuracy from the first, and the intervals are narrow."""
-    present = [name for name in names if name in b.names]
-    if len(present) < 3:
+    gains = {name: b.gain(names[0], name, ways.CLEAN) for name in names[1:]}
+    known = {name: g for name, g in gains.items() if g is not None}
+    if len(known) < len(gains):
         return MISSING
-    gains = [b.gain(present[0], other, ways.CLEAN) for other in present[1:]]
-    known = [g for g in gains if g is not None]
-    same = all(g.p >= LEVEL for g in known)
-    narrow = all(max(abs(g.low), abs(g.high)) < 0.03 for g in known)
+    same = all(g.p >= LEVEL for g in known.values())
+    narrow = all(max(abs(g.low), abs(g.high)) < 0.03 for g in known.values())
     verdict = NOT_REPRODUCED if not same else REPRODUCED if narrow else UNTESTED
-    told = (f"over {name} {points(g)}" for name, g in zip(present[1:], known, strict=True))
-    return Judged(verdict, "; ".join(told))
+    return Judged(verdict, "; ".join(f"over {name} {points(g)}" for name, g in known.items()))
 
 
 def of_the_weights(shares: Shares) -> Claim:
