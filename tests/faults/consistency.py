@@ -302,7 +302,6 @@ FAULTS = [
     # watched steps
     Fault("attacks count", STEPS, " and module.training and torch.is_grad_enabled():", ":", WEIGHTING),
     Fault("every pass counts", STEPS, "inputs[0] is self.x and not self.done", "not self.done", WEIGHTING),
-    Fault("the last pass counts", STEPS, "inputs[0] is self.x and not self.done", "inputs[0] is self.x", WEIGHTING),
     Fault("statistics stand still", STEPS, "            norm.momentum = 1.0\n", "", WEIGHTING),
     Fault(
         "own statistics are written to",
