@@ -321,7 +321,7 @@ FAULTS = [
     ),
     Fault("the unbiased variance", STEPS, "variance * ((size - 1) / size)", "variance", WEIGHTING),
     Fault("a map of mixed images", STEPS, "self.mixed = self.output is not None", "self.mixed = False", WEIGHTING),
-    Fault("always one pass more", STEPS, "self.mixed = self.output is not None", "self.mixed = True", WEIGHTING),
+    Fault("always one pass more", STEPS, "self.mixed = output, False", "self.mixed = output, True", WEIGHTING),
     Fault("what is kept is overwritten", STEPS, "return output.clone()", "return output", WEIGHTING),
     Fault("a graph is freed", STEPS, "self.x, again=True)", "self.x, again=False)", WEIGHTING),
     Fault(

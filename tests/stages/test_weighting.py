@@ -576,13 +576,17 @@ def test_what_is_looked_at_is_the_step_whatever_else_happens_in_it(objective: st
 class Detached:
     """Runs the model on the images of the batch, but not to train it."""
 
+    graph: bool = False
+
     def __call__(self, net: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.graph):
             net(batch.x)
         return CrossEntropy()(net, batch._replace(x=batch.x.detach()))
 
 
-@pytest.mark.parametrize("objective", [Changed(change=Mask()), Adversarial(), Detached()], ids=repr)
+@pytest.mark.parametrize(
+    "objective", [Changed(change=Mask()), Adversarial(), Detached(), Detached(graph=True)], ids=repr
+)
 def test_an_objective_without_the_images_of_the_batch_is_told(objective: Any, samples: Samples) -> None:
     training = replace(TRAINING, weighting=Reweighting(every=1, online=True))
     net = model()
@@ -650,11 +654,16 @@ def test_online_weights_are_the_scores_of_the_epoch_before(samples: Samples) -> 
 
 
 def test_the_second_look_is_one_forward_pass_more(samples: Samples) -> None:
-    passes: list[bool] = []
+    passes: list[tuple[bool, bool]] = []
     net = model()
-    net.network.head.register_forward_pre_hook(lambda module, inputs: passes.append(module.training))
+
+    def note(module: nn.Module, inputs: object) -> None:
+        passes.append((module.training, any(p.requires_grad for p in net.parameters())))
+
+    net.network.head.register_forward_pre_hook(note)
     fit(net, CrossEntropy(), samples, replace(TRAINING, epochs=2, weighting=Reweighting(every=1, online=True)))
-    assert passes == [False] + [True] * 6  # the layer is found; two steps with a second look; two without
+    # The layer is found; two steps with a second look; two without.
+    assert passes == [(False, False), *[(True, True), (True, False)] * 2, *[(True, True)] * 2]
 
 
 def test_accuracy_may_be_a_score(samples: Samples) -> None:
