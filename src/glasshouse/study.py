@@ -205,6 +205,11 @@ class Room:
             stage.finish(model, ended)
         return model
 
+    def ended(self, name: str) -> Objective:
+        """The objective of a training as it was at its end."""
+        objective: Objective = store.parsed(self.stage(name).folder / "objective.txt", self.names)
+        return objective
+
     def stage(self, name: str) -> store.Stage:
         """Where the training of that name leaves its log, its objective at the end and its weights."""
         return store.Stage(self.out / "networks" / store_name(name))

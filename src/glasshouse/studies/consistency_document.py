@@ -23,7 +23,7 @@ from .consistency_claims import claims, ours
 from .consistency_figures import few_figures, figures, share_figure
 from .consistency_found import Bout, effective
 from .consistency_published import INCONSISTENCIES
-from .consistency_tables import cell, gained, tables
+from .consistency_tables import cell, gained, rated, tables
 from .debiasing import Shares, whole
 from .few_samples import Learnt
 from .gains import points
@@ -42,7 +42,7 @@ def document(
         sections += [*tables(b), *figures(b)]
     sections += [share_figure(shares, study)] if shares else []
     sections += few_figures(few, study) if few else []
-    sections.append(inconsistencies(bouts, shares))
+    sections += [rated(), inconsistencies(bouts, shares)]
     setup = described(study, bouts, device)
     return Document(study.title, verdict(told, bouts), told, tuple(sections), setup, results(bouts, shares, few, setup))
 

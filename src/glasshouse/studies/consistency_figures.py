@@ -26,7 +26,8 @@ def figures(b: Bout) -> list[Section]:
     drawn: list[Section] = [robustness(b)] if b.curves() else []
     drawn += [sweep(b)] if len(swept(b)) > 1 else []
     drawn += [over_training(b)] if any(b.counting(way) for way in b.names) else []
-    return [*drawn, pictures(b)] if b.scenes else drawn
+    drawn += [pictures(b)] if b.scenes else []
+    return [*drawn, filters(b)] if b.filters else drawn
 
 
 def robustness(b: Bout) -> Lines:
@@ -90,6 +91,16 @@ def pictures(b: Bout) -> Pictures:
     rows = tuple((Shown(s.x, None, s.caption), *(shown(s, name) for name in names)) for s in b.scenes)
     note = "Test images, and in the light where Grad-CAM of the class that a network predicts is above half its range."
     return Pictures(f"{b.compared.name}: where networks look (Fig. 3 of the paper)", note, ("image", *names), rows)
+
+
+def filters(b: Bout) -> Pictures:
+    """Figures 5 and 6."""
+    names = tuple(b.filters[0].maps)
+    rows = tuple((Shown(s.x, None, ""), *(shown(s, name) for name in names)) for s in b.filters)
+    note = "Test images, and in the light where the filters of a group, one of the three largest, are most active."
+    return Pictures(
+        f"{b.compared.name}: what groups of filters see (Fig. 5, 6 of the paper)", note, ("image", *names), rows
+    )
 
 
 def shown(scene: Scene, name: str) -> Shown:

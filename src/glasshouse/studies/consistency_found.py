@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.samples import batches
-from ..explainers import GradCAM
+from ..explainers import FilterMap, GradCAM
 from ..labels import indicators
 from ..metrics import Accuracy
 from ..metrics.inconsistency import unit
@@ -18,6 +18,8 @@ from ..metrics.joint import joint_curves
 from ..metrics.multilabel import average_precision
 from ..metrics.overlap import accumulated_iou, present_pairs, regions_of
 from ..modes import device_of
+from ..objectives import Compositional
+from ..objectives.compositional import filter_groups
 from ..statistics import Estimate
 from ..types import VOID, Metric, Samples
 from . import consistency_ways as ways
@@ -25,6 +27,9 @@ from .gains import Gain, Spread, gain, spread
 
 if TYPE_CHECKING:
     from .explanation_consistency import Compared
+
+
+GROUPED, GROUPS = 5, 3  # images, and groups of each network, that are drawn
 
 
 class Scene(NamedTuple):
@@ -52,6 +57,7 @@ class Bout(NamedTuple):
     seen: tuple[dict[str, Seen], ...]
     counts: tuple[int, int, int]  # training images, test images, classes
     scenes: list[Scene]
+    filters: tuple[Scene, ...] = ()  # what groups of filters see, in networks that have such groups
     floor: float = float("nan")  # mIoU of a map that marks the whole image; NaN without regions
 
     @property
@@ -160,3 +166,20 @@ def scenes(networks: Mapping[str, nn.Module], samples: Samples, count: int) -> l
     there = indicators(batch.y, len(samples.classes)) > 0
     captions = [", ".join(samples.classes[int(k)] for k in row.nonzero()[:, 0]) for row in there]
     return [Scene(x, captions[i], {name: found[i] for name, found in maps.items()}) for i, x in enumerate(batch.x)]
+
+
+def filter_scenes(networks: Mapping[str, tuple[nn.Module, Compositional]], samples: Samples) -> tuple[Scene, ...]:
+    """The same images under the maps of some groups of filters of each network."""
+    if not networks:
+        return ()
+    picked = np.linspace(0, len(samples) - 1, min(GROUPED, len(samples))).round().astype(int).tolist()
+    batch = samples[picked]
+    maps: dict[str, Tensor] = {}
+    for name, (model, objective) in networks.items():
+        x = batch.x.to(device_of(model))
+        largest = sorted(filter_groups(objective), key=len, reverse=True)[:GROUPS]
+        for i, group in enumerate(largest, start=1):
+            explain = FilterMap(layer=objective.layer, filters=group)
+            none = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # the class does not matter
+            maps[f"{name}: group {i}"] = unit(explain(model, x, none)).cpu()
+    return tuple(Scene(x, "", {name: (m[i], "") for name, m in maps.items()}) for i, x in enumerate(batch.x))

@@ -11,7 +11,7 @@ from ..titles import title
 from ..types import Metric
 from . import consistency_ways as ways
 from .consistency_found import Bout, effective, histogram
-from .consistency_published import BACKGROUNDS, PUBLISHED
+from .consistency_published import BACKGROUNDS, PUBLISHED, RATED
 from .gains import Gain, Spread
 
 GAP = "\u00a0"  # a space that no line breaks at
@@ -121,3 +121,13 @@ def weights(b: Bout) -> Table:
     )
     columns = ("", "effective share", "weights below 0.1, %", "0.1 to 0.5", "0.5 to 0.9", "above 0.9")
     return Table(f"{b.compared.name}: how samples weigh", note, columns, tuple(rows), named=1)
+
+
+def rated() -> Table:
+    """Tables II and III, which take people."""
+    note = (
+        "Per cent of 100 images on which raters find the maps better / the same / worse, in the paper. Only people can say "
+        "so: explain the networks of two ways with glasshouse explain, and have them compared with glasshouse review."
+    )
+    columns = ("networks", "maps", "STL-10", "VOC", "here")
+    return Table("What people say (Tables II, III of the paper)", note, columns, tuple((*row, "–") for row in RATED))

@@ -5,6 +5,7 @@ Wu, Jiang, Wang, Tang, He & Lin, IEEE TMM 2024, https://arxiv.org/abs/2408.04600
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
@@ -16,13 +17,14 @@ from ..measure import measure, tried
 from ..metrics import Accuracy
 from ..metrics.localisation import on_evidence, pair_table
 from ..metrics.multilabel import scores_of
+from ..objectives import Compositional
 from ..spec import require
 from ..study import Document, Room, store_name
 from ..train import Training, fresh
 from ..types import Architecture, Data, Metric, Samples
 from . import consistency_ways as known
 from .consistency_document import document
-from .consistency_found import Bout, Seen, floor_of, scenes
+from .consistency_found import Bout, Scene, Seen, filter_scenes, floor_of, scenes
 from .consistency_published import PUBLISHED
 from .consistency_ways import Way
 from .debiasing import Debiasing, debiased
@@ -150,7 +152,18 @@ class Comparing:
         shown = [way for way in part.compared.ways if way.name in known.SHOWN and self.study.pictures]
         networks = {way.name: self.trained(room, part, way, self.study.seed) for way in shown}
         counts = (len(part.train), len(part.test), len(part.train.classes))
-        return Bout(part.compared, seen, counts, scenes(networks, part.test, self.study.pictures), floor_of(part.test))
+        pictures, filters = scenes(networks, part.test, self.study.pictures), self.filters(room, part, networks)
+        return Bout(part.compared, seen, counts, pictures, filters, floor_of(part.test))
+
+    def filters(self, room: Room, part: Splits, networks: Mapping[str, nn.Module]) -> tuple[Scene, ...]:
+        """What groups of filters see, of the first networks that were trained to have such groups."""
+        grouped = {}
+        for way in part.compared.ways:
+            if way.name in (known.BASELINE, known.XGRAD) and way.name in networks:
+                ended = room.ended(self.name(part, way, self.study.seed))
+                if isinstance(ended, Compositional) and ended.groups:
+                    grouped[way.name] = (networks[way.name], ended)
+        return filter_scenes(grouped, part.test)
 
     def name(self, part: Splits, way: Way, seed: int) -> str:
         """What a training is called on disk."""
