@@ -69,7 +69,7 @@ FAULTS = [
         "every strategy begins elsewhere",
         FEW,
         "permuted(len(train), seed)[",
-        "permuted(len(train), seed + len(strategy.name if strategy else ''))[",
+        "permuted(len(train), seed + (ord(strategy.name[0]) if strategy else 0))[",
         STUDY,
     ),
     Fault("rounds are not counted", FEW, "replace(selector, start=count) if", "selector if", STUDY),
