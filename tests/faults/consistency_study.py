@@ -35,7 +35,13 @@ FAULTS = [
         "(GradCAM()(model, x, predicted * 0))",
         STUDY,
     ),
-    Fault("the first images only", FOUND, "np.linspace(0, len(samples) - 1,", "np.linspace(0, count - 1,", STUDY),
+    Fault(
+        "the first images only",
+        FOUND,
+        "np.linspace(0, len(samples) - 1, min(count,",
+        "np.linspace(0, count - 1, min(count,",
+        STUDY,
+    ),
     Fault("darker at half", DRAWN, "MARKED = 0.5", "MARKED = 0.6", STUDY),
     Fault(
         "a dim object is none",
