@@ -126,8 +126,8 @@ def weights(b: Bout) -> Table:
 def rated() -> Table:
     """Tables II and III, which take people."""
     note = (
-        "Per cent of 100 images on which raters find the maps better / the same / worse, in the paper. Only people can say "
-        "so: explain the networks of two ways with glasshouse explain, and have them compared with glasshouse review."
+        "Per cent of 100 images on which raters find the maps better / the same / worse, in the paper. Only people can "
+        "say so: explain the networks of two ways with glasshouse explain, and compare them with glasshouse review."
     )
     columns = ("networks", "maps", "STL-10", "VOC", "here")
     return Table("What people say (Tables II, III of the paper)", note, columns, tuple((*row, "–") for row in RATED))
