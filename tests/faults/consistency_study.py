@@ -179,7 +179,6 @@ FAULTS = [
         "ways.ARCTAN: Published(73.1, (None, 0.2252",
         CLAIMS,
     ),
-    Fault("backgrounds for all", TABLES, 'if b.compared.published == "icCNN" else None', "if True else None", CLAIMS),
     Fault("the next column", TABLES, "theirs.miou[i] if", "theirs.miou[i - 1] if", CLAIMS),
     Fault("a tenth is lost", TABLES, "sum(shares[5:9])", "sum(shares[5:8])", CLAIMS),
     Fault("chance is a fifth", DRAWN, "chance(study.debiasing))", "0.2)", CLAIMS),

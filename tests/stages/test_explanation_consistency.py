@@ -560,7 +560,7 @@ def test_nothing_is_written_where_a_network_does_not_fit(tmp_path: Path) -> None
 def test_every_scale_is_the_same_experiment(scale: str) -> None:
     found = explanation_consistency(voc=DATA, cub=DATA, imagenet9=DATA, scale=scale)
     assert parse(pretty(found), NAMES) == found and parse(repr(found), NAMES) == found
-    assert [one.name for one in found.compared[-2:]] == ["icCNN, CUB", "icCNN, ImageNet-9"]
+    assert [one.name for one in found.compared[-2:]] == ["icCNN, CUB-200-2011", "icCNN, ImageNet-9"]
     for one in found.compared[:-2]:
         by = {way.name: way for way in one.ways}
         assert {ways.BASELINE, ways.HNM, ways.FL, ways.EFL, ways.GUIDED, ways.LITERAL, ways.XGRAD, ways.EIGEN} < set(by)
@@ -586,7 +586,7 @@ def test_every_scale_is_the_same_experiment(scale: str) -> None:
 def test_the_paper_scale_is_the_papers() -> None:
     found = explanation_consistency(voc=VOC(root="somewhere"), scale="paper")
     assert [one.name for one in found.compared] == ["ResNet-50", "MobileNetV2", "icCNN, ResNet-50"]
-    assert [one.published for one in found.compared] == ["ResNet-50", "MobileNetV2", "icCNN"]
+    assert [one.published for one in found.compared] == ["ResNet-50", "MobileNetV2", ""]
     training = found.compared[0].training
     assert (training.batch_size, training.optimizer) == (8, Adam(lr=1e-4))
     assert found.seeds == 3 and found.compared[0].data == VOC(root="somewhere", size=224)
@@ -610,7 +610,7 @@ def test_only_the_default_size_is_changed() -> None:
 
 def test_another_network_takes_the_place_of_the_scales() -> None:
     found = explanation_consistency(model=NET)
-    assert [(one.name, one.published) for one in found.compared] == [("network", ""), ("icCNN, network", "icCNN")]
+    assert [(one.name, one.published) for one in found.compared] == [("network", ""), ("icCNN, network", "")]
     assert found.compared[0].model == NET
     assert found.debiasing is not None and found.debiasing.model == NET
     assert found.few is not None and found.few.model == NET

@@ -16,6 +16,7 @@ from ..objectives import Compositional, CrossEntropy, EqualizedFocal, Focal, Sal
 from ..spec import override
 from ..studies import Compared, Debiasing, ExplanationConsistency, FewSamples, Way
 from ..studies import consistency_ways as ways
+from ..studies.consistency_published import PUBLISHED
 from ..types import Architecture, Data, Metric, Objective, Shape
 from ..weighting import AsScored, Hardest, Relative, Reweighting, Shuffled
 from .consistency_sizes import SIZES, Size
@@ -50,7 +51,7 @@ def explanation_consistency(
     if parts == "all":
         compared += [
             interpretable(f"icCNN, {name}", sized(d, size), size)
-            for name, d in (("CUB", cub), ("ImageNet-9", imagenet9))
+            for name, d in (("CUB-200-2011", cub), ("ImageNet-9", imagenet9))
             if d is not None
         ] or [interpretable(f"icCNN, {size.networks[0][0]}", data, size)]
     first, last = size.networks[0][1], size.networks[-1][1]  # the paper's on biases is MobileNetV2
@@ -79,7 +80,7 @@ def regular(name: str, data: Data, model: Architecture, size: Size) -> Compared:
         model=model,
         ways=(*rivals(CrossEntropy(), size), *losses(), *own(size), *best(size)),
         training=size.training,
-        published=name if name in ("ResNet-50", "MobileNetV2") else "",
+        published=name if name in PUBLISHED else "",
         test_images=size.test,
     )
 
@@ -99,7 +100,7 @@ def interpretable(name: str, data: Data, size: Size) -> Compared:
             Way(ways.SHUFFLED, objective, every(XGRAD, size, Shuffled())),
         ),
         training=size.training,
-        published="icCNN",
+        published=name if name in PUBLISHED else "",
         metrics=(*ways.SHORT, ways.XGRAD_MIOU),
         eps=(),
         test_images=size.test,

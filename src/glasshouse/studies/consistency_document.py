@@ -57,7 +57,7 @@ def verdict(told: Sequence[Claim], bouts: Sequence[Bout]) -> str:
 def bought(b: Bout) -> str:
     """What is gained over the same weights for other samples."""
     parts = []
-    for own, other in ((ours(b), ways.SHUFFLED), (ways.BEST, ways.BEST_SHUFFLED)):
+    for own, other in ((ways.XGRAD, ways.SHUFFLED), (ways.BEST, ways.BEST_SHUFFLED)):
         if own in b.names and other in b.names:
             gains = [(name, b.gain(own, other, m)) for name, m in (("accuracy", ways.CLEAN), ("mIoU", ways.GRAD_MIOU))]
             parts += [f"{own}, {name} {points(g)}" for name, g in gains if g is not None]
@@ -91,12 +91,13 @@ def seen(word: str, bouts: Sequence[Bout], shares: Shares | None) -> str:
             at_size, on_cells = (f"{100 * effective(b, way):.1f} %" for way in (ways.LITERAL, ours(b)))
             return f"effective share of the samples at image size {at_size}, on cells {on_cells}"
         case "psi":
-            return gained(b, ours(b), ways.SOFTSIGN, ways.CLEAN).replace("–", "see the interpretable network")
+            own = next((o for o in bouts if ways.SOFTSIGN in o.names), b)
+            return gained(own, ours(own), ways.SOFTSIGN, ways.CLEAN)
         case "hnm":
             return gained(b, ways.HNM, ways.BASELINE, ways.CLEAN)
         case "gains":
             return gained(b, ours(b), ways.HNM, ways.CLEAN)
-        case "identity":
+        case "identity" if b.spread(ours(b), ways.XGRAD_MIOU) is not None:
             both = (cell(b.spread(ours(b), metric), 1, 4) for metric in (ways.XGRAD_MIOU, ways.GRAD_MIOU))
             return f"mIoU {' and '.join(both)}"
     return "–"

@@ -11,7 +11,7 @@ from ..titles import title
 from ..types import Metric
 from . import consistency_ways as ways
 from .consistency_found import Bout, effective, histogram
-from .consistency_published import BACKGROUNDS, PUBLISHED, RATED
+from .consistency_published import PUBLISHED, RATED
 from .gains import Gain, Spread
 
 GAP = "\u00a0"  # a space that no line breaks at
@@ -45,8 +45,7 @@ def published(b: Bout) -> Table:
         theirs = PUBLISHED.get(b.compared.published, {}).get(way)
         cells = [cell(b.spread(way, ways.CLEAN)) + beside(theirs.accuracy if theirs else None, 2)]
         cells += [cell(b.spread(way, m), 1, 4) + beside(theirs.miou[i] if theirs else None, 4) for i, m in known]
-        other = BACKGROUNDS.get(way) if b.compared.published == "icCNN" else None
-        cells += [cell(b.spread(way, ways.CLEAN, moved=True)) + beside(other, 1)] if moved else []
+        cells += [cell(b.spread(way, ways.CLEAN, moved=True))] if moved else []
         rows.append((way, *cells))
     columns: tuple[str, ...] = ("", "accuracy, %", *(title(m) for _, m in known))
     columns += ("accuracy before other backgrounds, %",) if moved else ()
