@@ -183,7 +183,7 @@ FAULTS = [
     Fault("a tenth is lost", TABLES, "sum(shares[5:9])", "sum(shares[5:8])", CLAIMS),
     Fault("chance is a fifth", DRAWN, "chance(study.debiasing))", "0.2)", CLAIMS),
     Fault("a number the paper has not", DRAWN, '.startswith(("brighter", "darker"))', '.startswith("")', CLAIMS),
-    Fault("best is swept along", DRAWN, 'way.name.startswith("ours, eps") or', "True or", CLAIMS),
+    Fault("small eps is swept along", DRAWN, 'way.name.startswith("ours, eps") or', "True or", CLAIMS),
     Fault("epochs from 0", FOUND, '(row["epoch"] + 1,', '(row["epoch"],', CLAIMS),
     Fault("shuffled ones are drawn", DRAWN, "if runs and way not in", "if runs or way in", CLAIMS),
     Fault("ends are of the first share", TOLD, "run.double().nanmean(1)", "run[:1].double().nanmean(1)", CLAIMS),

@@ -565,7 +565,7 @@ def test_every_scale_is_the_same_experiment(scale: str) -> None:
         by = {way.name: way for way in one.ways}
         assert {ways.BASELINE, ways.HNM, ways.FL, ways.EFL, ways.GUIDED, ways.LITERAL, ways.XGRAD, ways.EIGEN} < set(by)
         assert by[ways.BASELINE].weighting is None
-        for own, control in ((ways.XGRAD, ways.SHUFFLED), (ways.BEST, ways.BEST_SHUFFLED)):
+        for own, control in ((ways.XGRAD, ways.SHUFFLED), (ways.SMALL_EPS, ways.SMALL_SHUFFLED)):
             weighting = by[own].weighting
             assert weighting is not None
             assert by[control] == Way(control, weighting=replace(weighting, shape=Shuffled()))

@@ -20,7 +20,7 @@ class Size(NamedTuple):
     side: int  # of the images
     training: Training
     every: int  # epochs between reweightings
-    best_eps: float  # of the background, in the best variant
+    small_eps: float  # of the background, where weights are to differ
     online: int  # epochs between reweightings there
     stages: int  # epochs at each share of labels
     shares: tuple[float, ...]
@@ -36,7 +36,7 @@ SMOKE = Size(
     side=32,
     training=Training(epochs=6, batch_size=64, optimizer=Adam(lr=4e-3)),
     every=2,
-    best_eps=4 / 255,
+    small_eps=4 / 255,
     online=1,
     stages=2,
     shares=(0.3, 0.6, 0.9),
@@ -51,7 +51,7 @@ SMALL = Size(
     side=32,
     training=Training(epochs=18, batch_size=32, optimizer=Adam(lr=4e-3), augmentation=CropFlip(padding=2)),
     every=3,
-    best_eps=1 / 255,
+    small_eps=1 / 255,
     online=1,
     stages=6,
     shares=(0.3, 0.5, 0.7, 0.9),
@@ -66,7 +66,7 @@ PAPER = Size(
     side=224,
     training=Training(epochs=90, batch_size=8, optimizer=Adam(lr=1e-4), schedule=Steps(at=(30, 60))),
     every=4,
-    best_eps=1 / 255,
+    small_eps=1 / 255,
     online=1,
     stages=30,
     shares=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),

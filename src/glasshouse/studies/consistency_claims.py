@@ -173,11 +173,11 @@ def controls(b: Bout) -> list[Claim]:
     """What has to hold if it is the explanations that do it; p-values corrected for their number by Holm's method."""
     pairs = {
         f"{own}: more {text} than the same weights shuffled": (own, other, metric)
-        for own, other in ((ways.XGRAD, ways.SHUFFLED), (ways.BEST, ways.BEST_SHUFFLED))
+        for own, other in ((ways.XGRAD, ways.SHUFFLED), (ways.SMALL_EPS, ways.SMALL_SHUFFLED))
         for text, metric in (("accurate", ways.CLEAN), ("mIoU", MIOU))
     }
     pairs |= {
-        f"best: more {text} than {other}": (ways.BEST, other, metric)
+        f"ours, small eps: more {text} than {other}": (ways.SMALL_EPS, other, metric)
         for other in (ways.BASELINE, ways.HNM)
         for text, metric in (("accurate", ways.CLEAN), ("mIoU", MIOU))
     }

@@ -57,7 +57,7 @@ def verdict(told: Sequence[Claim], bouts: Sequence[Bout]) -> str:
 def bought(b: Bout) -> str:
     """What is gained over the same weights for other samples."""
     parts = []
-    for own, other in ((ways.XGRAD, ways.SHUFFLED), (ways.BEST, ways.BEST_SHUFFLED)):
+    for own, other in ((ways.XGRAD, ways.SHUFFLED), (ways.SMALL_EPS, ways.SMALL_SHUFFLED)):
         if own in b.names and other in b.names:
             gains = [(name, b.gain(own, other, m)) for name, m in (("accuracy", ways.CLEAN), ("mIoU", ways.GRAD_MIOU))]
             parts += [f"{own}, {name} {points(g)}" for name, g in gains if g is not None]

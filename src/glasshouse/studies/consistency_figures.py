@@ -74,7 +74,7 @@ def over_training(b: Bout) -> Lines:
     lines = []
     for way in b.names:
         runs = [run for run in b.counting(way) if run]
-        if runs and way not in (ways.SHUFFLED, ways.BEST_SHUFFLED):
+        if runs and way not in (ways.SHUFFLED, ways.SMALL_SHUFFLED):
             values = np.array([[100 * y for _, y in run] for run in runs]).mean(0)
             lines.append(Line(way, tuple(zip([x for x, _ in runs[0]], values.tolist(), strict=True))))
     note = (

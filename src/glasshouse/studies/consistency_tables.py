@@ -84,7 +84,7 @@ def gains(b: Bout) -> Table:
     """Every way against the baseline and against shuffled weights, paired over images."""
     rows = []
     for way in b.names:
-        rival = ways.BEST_SHUFFLED if way.startswith(ways.BEST) else ways.SHUFFLED
+        rival = ways.SMALL_SHUFFLED if way.startswith(ways.SMALL_EPS) else ways.SHUFFLED
         pairs = [(metric, other) for metric in (ways.CLEAN, ways.GRAD_MIOU) for other in (ways.BASELINE, rival)]
         rows.append((way, *(gained(b, way, other, metric) for metric, other in pairs)))
     note = (

@@ -23,8 +23,8 @@ XGRAD, EIGEN = "ours, XGrad-CAM", "ours, Eigen-CAM"
 SHUFFLED = "ours, shuffled"
 BLACK, MEAN = "ours, black background", "ours, mean background"
 SOFTSIGN, ARCTAN = "ours, softsign", "ours, arctan"
-BEST, BEST_SHUFFLED, BEST_ONLINE = "best", "best, shuffled", "best, online"
-SHOWN = (BASELINE, HNM, XGRAD, BEST, BEST_SHUFFLED)  # in pictures
+SMALL_EPS, SMALL_SHUFFLED, SMALL_ONLINE = "ours, small eps", "ours, small eps, shuffled", "ours, small eps, online"
+SHOWN = (BASELINE, HNM, XGRAD, SMALL_EPS, SMALL_SHUFFLED)  # in pictures
 
 CLEAN, EXACT = Accuracy(), ExactMatch()
 GRAD_MIOU, XGRAD_MIOU, ABLATION_MIOU, EIGEN_MIOU = (

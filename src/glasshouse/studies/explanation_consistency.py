@@ -49,7 +49,7 @@ class Compared:
     published: str = ""
     metrics: tuple[Metric, ...] = known.MEASURED
     eps: tuple[float, ...] = known.EPS
-    curves: tuple[str, ...] = (known.BASELINE, known.XGRAD, known.BLACK, known.MEAN, known.BEST)
+    curves: tuple[str, ...] = (known.BASELINE, known.XGRAD, known.BLACK, known.MEAN, known.SMALL_EPS)
     backgrounds: bool = True
     test_images: int = 0
 
