@@ -183,6 +183,13 @@ FAULTS = [
     Fault("a tenth is lost", TABLES, "sum(shares[5:9])", "sum(shares[5:8])", CLAIMS),
     Fault("chance is a fifth", DRAWN, "chance(study.debiasing))", "0.2)", CLAIMS),
     Fault("a number the paper has not", DRAWN, '.startswith(("brighter", "darker"))', '.startswith("")', CLAIMS),
+    Fault(
+        "psi of equal weights",
+        "studies/consistency_claims.py",
+        "if all(effective(b, name) > EQUAL",
+        "if all(False and EQUAL",
+        CLAIMS,
+    ),
     Fault("small eps is swept along", DRAWN, 'way.name.startswith("ours, eps") or', "True or", CLAIMS),
     Fault("epochs from 0", FOUND, '(row["epoch"] + 1,', '(row["epoch"],', CLAIMS),
     Fault("shuffled ones are drawn", DRAWN, "if runs and way not in", "if runs or way in", CLAIMS),

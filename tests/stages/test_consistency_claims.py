@@ -331,6 +331,12 @@ def test_alike_needs_narrow_intervals() -> None:
     assert told.measured.startswith(f"over {ways.SOFTSIGN} +0.5 [")
 
 
+def test_psi_is_not_tested_where_all_samples_weigh_the_same() -> None:
+    equal = {name: seen(levels(0.8, 0.3), 1.0) for name in (ways.XGRAD, ways.SOFTSIGN, ways.ARCTAN)}
+    told = verdict(bout(USUAL | equal), "psi")
+    assert told.verdict == UNTESTED and "weigh the same" in told.measured
+
+
 @pytest.mark.parametrize(
     ("log", "expected"),
     [((0.5, 0.995), SUPPORTED), ((0.995, 0.98), REFUTED), ((0.9901,), SUPPORTED), ((0.99,), REFUTED)],

@@ -10,6 +10,7 @@ import torch
 from ..statistics import holm
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim
 from ..types import Metric
+from ..weighting.reweighting import EQUAL
 from . import consistency_ways as ways
 from .consistency_found import Bout, effective
 from .consistency_published import PUBLISHED
@@ -121,6 +122,8 @@ def alike(b: Bout, *names: str) -> Judged:
     known = {name: g for name, g in gains.items() if g is not None}
     if len(known) < len(gains):
         return MISSING
+    if all(effective(b, name) > EQUAL for name in names):
+        return Judged(UNTESTED, "all samples weigh the same, whatever psi")
     same = all(g.p >= LEVEL for g in known.values())
     narrow = all(max(abs(g.low), abs(g.high)) < 0.03 for g in known.values())
     verdict = NOT_REPRODUCED if not same else REPRODUCED if narrow else UNTESTED
