@@ -232,7 +232,9 @@ def test_every_restart_draws_anew_and_an_image_draws_for_itself() -> None:
         torch.manual_seed(3)
         with asked(model) as seen:
             attack(model, x[chosen], y[chosen])
-        runs.append([t[2:4] if len(t) == 6 else t for t in seen])
+        # Who is broken, if anyone is, is then asked about alone.
+        runs.append([t[2:4] if len(t) == 6 else t for t in seen if len(t) == len(x[chosen])])
+    assert len(runs[0]) >= 12 and len(runs[1]) >= 12
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*runs, strict=False))
     starts = torch.stack([(runs[0][i] - x[2:4]).flatten(1) for i in (1, 3, 5, 7, 9, 11)])  # of 2 x 3 searches
     assert not starts[0].any() and not starts[3].any()

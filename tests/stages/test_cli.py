@@ -124,11 +124,11 @@ def test_settings_reach_the_recipe(tmp_path: Path, finished: tuple[Path, Result]
 
 
 BAD = [
-    (("run", "nope"), r"no recipe 'nope'; there are cifar10, demo, evolved_explanations, lime_refinement, refinement"),
+    (("run", "nope"), r"no recipe 'nope'; there are cifar10, demo, evolved_explanations, explanation_consistency, lime_refinement, refinement"),
     (("run", "demo", "nosuch=3"), r"Recipe has no field 'nosuch'; it has: data, model"),
     (("run", "demo", "rounds=2.5"), r"rounds takes a whole number, not '2.5'"),
     (("run", "demo", "rounds=0"), r"Recipe: rounds is at least 1, not 0"),
-    (("run", "demo", "model=Nope"), r"unknown component 'Nope'; known: ResNet18, "),
+    (("run", "demo", "model=Nope"), r"unknown component 'Nope'; known: ICCNN, ResNet18, "),
     (("run", "demo", "model=PGD"), r"model takes an Architecture, called with \(classes\), not 'PGD'"),
     (("run", "demo", "arms.7.name=x"), r"no element '7'; there are: 0, 1, 2"),
     (("run", "demo", "just text"), r"'just text' is no setting; write field=value"),
