@@ -124,7 +124,10 @@ def test_settings_reach_the_recipe(tmp_path: Path, finished: tuple[Path, Result]
 
 
 BAD = [
-    (("run", "nope"), r"no recipe 'nope'; there are cifar10, demo, evolved_explanations, explanation_consistency, lime_refinement, refinement"),
+    (
+        ("run", "nope"),
+        r"no recipe 'nope'; there are cifar10, demo, evolved_explanations, explanation_consistency, lime_refine",
+    ),
     (("run", "demo", "nosuch=3"), r"Recipe has no field 'nosuch'; it has: data, model"),
     (("run", "demo", "rounds=2.5"), r"rounds takes a whole number, not '2.5'"),
     (("run", "demo", "rounds=0"), r"Recipe: rounds is at least 1, not 0"),
