@@ -11,6 +11,7 @@ import typer
 from ..terminal import bars, claims_table, outcome_table, shown
 from .options import Device, Imports, Out, Seed, Settings, sentences
 from .reading import chosen_recipe, device_from, model_from, overridden
+from .subjects import warnings_told
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from ..recipe import Recipe
@@ -99,7 +100,7 @@ def refine_by(recipe: Recipe, out: Path, where: str, known: Mapping[str, type]) 
     from ..report import write_report
     from ..run import run as run_recipe
 
-    with bars() as progress:
+    with warnings_told(), bars() as progress:
         outcome = run_recipe(recipe, out, known, device=where, progress=progress)
         summary = write_report(outcome, progress)
     shown.print(outcome_table(summary))
@@ -112,7 +113,7 @@ def study_by(study: Study, out: Path, where: str, known: Mapping[str, type]) -> 
     from ..report import write_document
     from ..study import conduct
 
-    with bars() as progress:
+    with warnings_told(), bars() as progress:
         document = conduct(study, out, known, device=where, progress=progress)
         page = write_document(document, study, out)
     shown.print(claims_table(document))
