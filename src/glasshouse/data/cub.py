@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..spec import require
 from ..types import NOWHERE, Batch, Samples
 from .folder import Files, mask_files
-from .images import fit, opened, parallel, rgb
+from .images import check_cut, fit, opened, parallel, rgb
 from .samples import Wrapped, check_split, limited, occupied, stratify
 from .segmented import check_size
+from .torchvision_sets import check_shares
 
 FOLDER, OUTLINES = "CUB_200_2011", "segmentations"
 
@@ -45,10 +45,8 @@ class CUB200:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self, self.size >= 1, "size is at least 1")
-        require(self, self.resize == 0 or self.resize >= self.size, "resize is 0 or at least size")
-        require(self, 0 <= self.validation < 1, "validation is a share from 0 to below 1")
-        require(self, self.limit >= 0, "limit is 0 (all) or more")
+        check_cut(self)
+        check_shares(self)
 
     def __call__(self, split: str) -> Samples:
         check_split(split)

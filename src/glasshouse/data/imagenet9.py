@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from ..spec import require
 from ..types import Samples
 from .folder import Files, class_folders, listing, subfolders
+from .images import check_cut
 from .samples import check_split, limited, occupied, stratify
+from .torchvision_sets import check_shares
 
 VARIANTS = ("mixed_same", "mixed_rand", "mixed_next", "only_bg_b", "only_bg_t", "no_fg", "only_fg")
 
@@ -38,10 +39,8 @@ class ImageNet9:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self, self.size >= 1, "size is at least 1")
-        require(self, self.resize == 0 or self.resize >= self.size, "resize is 0 or at least size")
-        require(self, 0 <= self.validation < 1, "validation is a share from 0 to below 1")
-        require(self, self.limit >= 0, "limit is 0 (all) or more")
+        check_cut(self)
+        check_shares(self)
 
     def __call__(self, split: str) -> Samples:
         check_split(split)

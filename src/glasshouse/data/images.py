@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+
+from ..spec import require
 
 # Pillow knows many more formats, some of which start other programs; none of them is needed for photographs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -58,6 +60,12 @@ def rgb(image: Image.Image, name: str) -> Image.Image:
     elif "transparency" in image.info:
         image = image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def check_cut(data: Any) -> None:
+    """Raise ValueError on a size or a side to resize to that cannot be."""
+    require(data, data.size >= 1, "size is at least 1")
+    require(data, data.resize == 0 or data.resize >= data.size, "resize is 0 or at least size")
 
 
 def fit(image: Image.Image, size: int, resize: int, name: str, *, nearest: bool = False) -> Image.Image:

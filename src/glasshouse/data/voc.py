@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..spec import require
 from ..types import NOWHERE, VOID, Samples
-from .images import parallel
+from .images import check_cut, parallel
 from .samples import carve, check_split, permuted
 from .segmented import check_sizes, codes, segmented
+from .torchvision_sets import check_shares
 from .voc_files import OBJECTS, Listing, listing
 
 BORDER = 255  # what masks write on outlines and on what is not to be judged
@@ -47,10 +47,8 @@ class VOC:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self, self.size >= 1, "size is at least 1")
-        require(self, self.resize == 0 or self.resize >= self.size, "resize is 0 or at least size")
-        require(self, 0 <= self.validation < 1, "validation is a share from 0 to below 1")
-        require(self, self.limit >= 0, "limit is 0 (all) or more")
+        check_cut(self)
+        check_shares(self)
 
     def __call__(self, split: str) -> Samples:
         check_split(split)
