@@ -21,6 +21,7 @@ from .spec import require
 from .types import Architecture, Augmentation, Data, Metric, Objective, Progress, Samples, silent
 from .weighting import Reweighting
 from .weighting.online import weighted_steps
+from .weighting.reweighting import values_of
 
 __all__ = ["SGD", "Adam", "Cosine", "Steps", "Training", "Triangle"]
 
@@ -147,12 +148,8 @@ def validation_of(data: Data, *trainings: Training) -> Samples | None:
 
 def mean_value(metric: Metric, samples: Samples, size: int, seed: int, model: nn.Module) -> float:
     """The mean of a metric; it draws the same random numbers every time."""
-    values = []
     with frozen(model), seeded_globally(seed, 0):  # to read batches takes a random number, too
-        for batch in batches(samples, size, device=device_of(model)):
-            with seeded_globally(seed, 0):
-                values.append(metric(model, batch).double())
-    return float(torch.cat(values).mean())
+        return float(values_of(metric, model, samples, size, seed).double().mean())
 
 
 def one_epoch(

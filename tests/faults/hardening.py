@@ -108,7 +108,11 @@ FAULTS = [
     Fault("nothing is kept", "store.py", "for k, v in state.kept.items()}", "for k, v in {}.items()}", KEPT),
     Fault("the last epoch is not measured", "train.py", " or epoch + 1 == self.epochs", "", KEPT),
     Fault(
-        "every batch draws on", "train.py", "            with seeded_globally(seed, 0):", "            if True:", KEPT
+        "every batch draws on",
+        "weighting/reweighting.py",
+        "    with seeded_globally(seed, 0):\n        return value().detach()",
+        "    return value().detach()",
+        KEPT,
     ),
     Fault("measuring draws", "train.py", "with frozen(model), seeded_globally(seed, 0):", "with frozen(model):", KEPT),
     Fault("selects on test", "train.py", 'return data("validation") if', 'return data("test") if', KEPT),

@@ -102,7 +102,7 @@ def scored(score: Any, model: nn.Module, samples: Samples, size: int, seed: int)
     with frozen(model), seeded_globally(seed, 0):  # to read batches takes a random number, too
         score = score.settled(model, first) if isinstance(score, Inconsistency) else score
         with lighter(score, model, first):
-            return torch.cat([seeded(partial(score, model, batch), seed) for batch in read(samples, size, model)])
+            return values_of(score, model, samples, size, seed)
 
 
 def lighter(score: Any, model: nn.Module, x: Tensor) -> AbstractContextManager[None]:
@@ -113,9 +113,10 @@ def lighter(score: Any, model: nn.Module, x: Tensor) -> AbstractContextManager[N
     return folded(model, x, apart=layer) if layer else nullcontext()
 
 
-def read(samples: Samples, size: int, model: nn.Module) -> Any:
-    """Batches in order, where the model is."""
-    return batches(samples, size, device=device_of(model))
+def values_of(metric: Metric, model: nn.Module, samples: Samples, size: int, seed: int) -> Tensor:
+    """A metric of all samples, ``[N]``, of a model in evaluation mode; each batch draws the same random numbers."""
+    read = batches(samples, size, device=device_of(model))
+    return torch.cat([seeded(partial(metric, model, batch), seed) for batch in read])
 
 
 def seeded(value: Callable[[], Tensor], seed: int) -> Tensor:
