@@ -165,6 +165,12 @@ class Search(Protocol):
     def search(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor: ...
 
 
+class Criterion(Protocol):
+    """What an attack on a hierarchical model wants: a network and labels ``[B]``, which part where that is reached."""
+
+    def __call__(self, model: nn.Module, y: Tensor) -> tuple[nn.Module, Tensor]: ...
+
+
 class Region(Protocol):
     """Where something may happen: ``[B, H, W]`` bool."""
 

@@ -19,7 +19,7 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 
 # Each may import what stands before it, and nothing else.
 ORDER = (
-    *("draws", "types", "labels", "files", "versions", "statistics", "spec", "modes", "folding"),
+    *("draws", "types", "labels", "hierarchy", "files", "versions", "statistics", "spec", "modes", "folding"),
     *("corruptions", "explainers", "attacks", "consistency", "data", "models", "metrics", "objectives", "titles"),
     *("selectors", "optimizers", "kept", "weighting", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),

@@ -8,6 +8,7 @@ from .explanations import MassCentre, TopK
 from .fab import FAB
 from .keeping import KeepingExplanation
 from .kl_pgd import KLPGD
+from .levels import AtLevel, CoarseChanges, FineChanges
 from .losses import CE, DLR, Label, Margin, Ranked
 from .pgd import FGSM, PGD
 from .regions import Explained, Limited, OutsideMask
@@ -23,8 +24,11 @@ __all__ = [
     "KLPGD",
     "L2",
     "PGD",
+    "AtLevel",
+    "CoarseChanges",
     "DeepFool",
     "Explained",
+    "FineChanges",
     "Frame",
     "KeepingExplanation",
     "Label",

@@ -12,13 +12,25 @@ from ..labels import right
 from ..types import Target
 
 
-class Window(nn.Module):
+class BoundModel(nn.Module):
+    """A model for the images of one batch, in their order; ``of`` is that for some of them."""
+
+    def of(self, chosen: Tensor) -> BoundModel:
+        """For those at ``chosen``, bool ``[B]`` or positions."""
+        raise NotImplementedError
+
+
+class Window(BoundModel):
     """The model seen through a region: what an attack does elsewhere never reaches it."""
 
     def __init__(self, model: nn.Module, x: Tensor, region: Tensor) -> None:
         super().__init__()
         self.model = model
         self.x, self.region = x, region
+
+    def of(self, chosen: Tensor) -> Window:
+        model = self.model.of(chosen) if isinstance(self.model, BoundModel) else self.model
+        return Window(model, self.x[chosen], self.region[chosen])
 
     def clip(self, x: Tensor) -> Tensor:
         return torch.where(self.region, x, self.x)
@@ -40,8 +52,8 @@ class Standing(NamedTuple):
     def of(self, chosen: Tensor) -> Standing:
         """Those at ``chosen``, bool ``[B]`` or positions."""
         model = self.model
-        if isinstance(model, Window):  # it knows the images, too
-            model = Window(model.model, model.x[chosen], model.region[chosen])
+        if isinstance(model, BoundModel):
+            model = model.of(chosen)
         target = None if self.target is None else self.target[chosen]
         return Standing(model, self.x[chosen], self.y[chosen], target, self.place[chosen], self.draws[chosen])
 
