@@ -33,6 +33,7 @@ MOVES = _named(
     "flatten view view_as reshape reshape_as unflatten permute transpose swapaxes movedim squeeze unsqueeze expand",
     "expand_as repeat repeat_interleave T mT getitem narrow select index_select chunk split split_with_sizes unbind",
     "cat concat concatenate stack pad flip roll pixel_shuffle pixel_unshuffle channel_shuffle unfold",
+    "masked_fill masked_fill_",
 )
 _DIFFERENCES = _named("sub sub_ isub rsub subtract")
 _DIVIDES = _named("div div_ truediv itruediv true_divide divide")
@@ -41,7 +42,7 @@ _JOINS = _named("cat concat concatenate stack")
 AFFINE = _TERMS | _DIVIDES | _named("mul mul_ imul rmul multiply neg negative batch_norm")
 POOLS = frozenset(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3))
 MIXES = _TERMS | POOLS | _named("mean sum interpolate")
-_KEEPS_SIGN = (SAME | MOVES | ACTIVATIONS | MIXES) - _DIFFERENCES - {"interpolate"}
+_KEEPS_SIGN = (SAME | MOVES | ACTIVATIONS | MIXES) - _DIFFERENCES - _named("interpolate masked_fill masked_fill_")
 
 Shares = dict[int, Tensor]  # relevance [B, T, ...] by the number of the entry that it goes to
 
@@ -72,6 +73,20 @@ def won(tape: Tape, entry: Entry, relevance: Tensor, stabiliser: float) -> Share
     return {parent: empty.scatter_add(3, index, relevance.flatten(3)).view(*relevance.shape[:2], *a.shape[1:])}
 
 
+def apportioned(tape: Tape, entry: Entry, relevance: Tensor, stabiliser: float) -> Shares:
+    """Values whose exponentials are summed share as their softmax does, which is the derivative of the log-sum-exp."""
+    (parent,) = entry.parents
+    a = tape.entries[parent].value
+    with torch.enable_grad():
+        leaf = a if a.requires_grad else a.detach().requires_grad_()
+        result = called(entry, {parent: leaf})
+        each = [
+            torch.autograd.grad(result, leaf, r, retain_graph=True, create_graph=leaf is a)[0]
+            for r in relevance.unbind(1)
+        ]
+    return {parent: torch.stack(each, 1)}
+
+
 def transposed(tape: Tape, entry: Entry, s: Tensor) -> Shares:
     """The adjoint of a linear operation, by its derivative: differentiable in ``s``."""
     parents = sorted(set(entry.parents))
@@ -98,6 +113,8 @@ def sharing(tape: Tape, entry: Entry) -> tuple[str, Callable[..., Shares]] | Non
         return "passed on", passed
     if entry.kind in MOVES and (alone or entry.kind in _JOINS):
         return "moved along", moved
+    if entry.kind == "logsumexp" and alone:
+        return "in proportion to the exponentials", apportioned
     if entry.kind in MIXES and alone != (entry.kind in _TERMS):
         return "in proportion to the contributions", mixed
     return None
