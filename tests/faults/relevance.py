@@ -24,15 +24,15 @@ FAULTS = [
     Fault(
         "negative inputs are dropped",
         "explainers/lrp/rules.py",
-        "return [both_above, (layer.a.clamp(max=0), layer.weight.clamp(max=0))]",
+        "return [both_above, (layer.a.clamp(max=0), below(layer.weight))]",
         "return [both_above]",
         RELEVANCE,
     ),
     Fault(
         "low for high",
         "explainers/lrp/rules.py",
-        "(layer.a - high, layer.weight.clamp(max=0))",
-        "(layer.a - low, layer.weight.clamp(max=0))",
+        "(layer.a - high, below(layer.weight))",
+        "(layer.a - low, below(layer.weight))",
         RELEVANCE,
     ),
     Fault(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -33,10 +33,7 @@ class Layer(NamedTuple):
 
     def forward(self, a: Tensor, weight: Tensor) -> Tensor:
         """The map without its bias: ``[B, in, ...]`` -> ``[B, out, ...]``."""
-        g = self.geometry
-        if g is None:
-            return F.linear(a, weight)
-        return _CONVOLVE[len(g.stride)](a, weight, None, g.stride, g.padding, g.dilation, g.groups)
+        return F.linear(a, weight) if self.geometry is None else convolved(a, weight, self.geometry)
 
     def backward(self, s: Tensor, weight: Tensor) -> Tensor:
         """The adjoint of the map: ``[B, T, out, ...]`` -> ``[B, T, in, ...]``."""
@@ -52,8 +49,21 @@ class Layer(NamedTuple):
         return self.bias.view(-1, *[1] * len(self.geometry.stride))
 
 
+def convolved(a: Tensor, weight: Tensor, g: Geometry) -> Tensor:
+    """A convolution without bias, ``[N, in, ...]`` -> ``[N, out, ...]``."""
+    return _CONVOLVE[len(g.stride)](a, weight, None, g.stride, g.padding, g.dilation, g.groups)
+
+
 def adjoint(s: Tensor, weight: Tensor, geometry: Geometry, like: tuple[int, ...]) -> Tensor:
     """What a convolution's backward pass gives its input, ``[N, out, ...]`` -> ``[N, *like]``."""
+    if weight.requires_grad:
+        return handed_back(s, weight, geometry, like)
+    found: Tensor = _Adjoint.apply(s, weight, geometry, like)
+    return found
+
+
+def handed_back(s: Tensor, weight: Tensor, geometry: Geometry, like: tuple[int, ...]) -> Tensor:
+    """The same by torch's own operation, which has derivatives in ``s`` and ``weight``."""
     shape = s.new_empty(1).expand(len(s), *like)  # only its shape is read
     where = (list(geometry.stride), list(geometry.padding), list(geometry.dilation))
     still = [0] * len(geometry.stride)
@@ -61,6 +71,19 @@ def adjoint(s: Tensor, weight: Tensor, geometry: Geometry, like: tuple[int, ...]
         s.contiguous(), shape, weight, None, *where, False, still, geometry.groups, [True, False, False]
     )
     return found[0]
+
+
+class _Adjoint(torch.autograd.Function):
+    """With weights that are fixed. Torch's own derivative would find theirs, too, which takes as long as its own."""
+
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, weight: Tensor, geometry: Geometry, like: tuple[int, ...]) -> Tensor:
+        ctx.weight, ctx.geometry = weight, geometry
+        return handed_back(s, weight, geometry, like)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return convolved(grads[0], ctx.weight, ctx.geometry), None, None, None
 
 
 class Rule(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from .plan import planned, propagated
 from .starts import Logit, Start, at_targets, checked_targets
 from .tape import record, require_kept
 
+Targets = Callable[[Tensor], Tensor]  # logits [B, K] -> targets [B, T]
 WORRYING = 0.9  # share of the relevance; rules that absorb biases lose some by design
 
 
@@ -64,13 +66,16 @@ class LRP:
             warn_of_loss(found)
         return found.map[:, 0].sum(1)
 
-    def relevance(self, model: nn.Module, x: Tensor, targets: Tensor, *, create_graph: bool = False) -> Relevance:
-        """Relevance for several targets ``[B, T]`` from one forward pass.
+    def relevance(
+        self, model: nn.Module, x: Tensor, targets: Tensor | Targets, *, create_graph: bool = False
+    ) -> Relevance:
+        """Relevance for several targets ``[B, T]`` from one forward pass; they may depend on its logits.
 
         With ``create_graph`` it is differentiable with respect to the parameters and to ``x`` as it was handed in.
         """
         with borrowed(model, create_graph), torch.set_grad_enabled(create_graph):
             tape = record(model, x)
+            targets = targets if isinstance(targets, Tensor) else targets(tape.logits)
             checked_targets(tape.logits, targets)
             steps = planned(tape, self.composite)
             require_covered(operations(tape, steps))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...spec import require
 from .layer import Layer
+from .signs import above, below
 
 Part = tuple[Tensor, Tensor]  # an input and the weights that it meets
 _STABILISER = "stabiliser is above 0"
@@ -29,25 +30,25 @@ def stabilised(z: Tensor, stabiliser: float) -> Tensor:
 
 def positive_parts(layer: Layer) -> list[Part]:
     """Inputs and weights whose products are the contributions above 0."""
-    both_above = (layer.a.clamp(min=0), layer.weight.clamp(min=0))
+    both_above = (layer.a.clamp(min=0), above(layer.weight))
     if layer.nonnegative:
         return [(layer.a, both_above[1])]
-    return [both_above, (layer.a.clamp(max=0), layer.weight.clamp(max=0))]
+    return [both_above, (layer.a.clamp(max=0), below(layer.weight))]
 
 
 def negative_parts(layer: Layer) -> list[Part]:
     """Inputs and weights whose products are the contributions below 0."""
     if layer.nonnegative:
-        return [(layer.a, layer.weight.clamp(max=0))]
+        return [(layer.a, below(layer.weight))]
     return [
-        (layer.a.clamp(min=0), layer.weight.clamp(max=0)),
-        (layer.a.clamp(max=0), layer.weight.clamp(min=0)),
+        (layer.a.clamp(min=0), below(layer.weight)),
+        (layer.a.clamp(max=0), above(layer.weight)),
     ]
 
 
 def boxed_parts(layer: Layer, low: Tensor, high: Tensor) -> list[Part]:
     """x_i w_ij - l_i w+_ij - h_i w-_ij as (x_i - l_i) w+_ij + (x_i - h_i) w-_ij, which are both >= 0."""
-    return [(layer.a - low, layer.weight.clamp(min=0)), (layer.a - high, layer.weight.clamp(max=0))]
+    return [(layer.a - low, above(layer.weight)), (layer.a - high, below(layer.weight))]
 
 
 def contributed(layer: Layer, parts: Sequence[Part], bias: Tensor | None = None) -> Tensor:
@@ -138,9 +139,9 @@ class AlphaBeta:
         require(self, self.stabiliser > 0, _STABILISER)
 
     def __call__(self, layer: Layer, relevance: Tensor) -> Tensor:
-        above, below = (bias_if(self.absorb_bias, layer, *ends) for ends in ((0, math.inf), (-math.inf, 0)))
-        speaks_for = shared(layer, positive_parts(layer), relevance, self.stabiliser, above)
-        against = shared(layer, negative_parts(layer), relevance, -self.stabiliser, below)
+        lifts, sinks = (bias_if(self.absorb_bias, layer, *ends) for ends in ((0, math.inf), (-math.inf, 0)))
+        speaks_for = shared(layer, positive_parts(layer), relevance, self.stabiliser, lifts)
+        against = shared(layer, negative_parts(layer), relevance, -self.stabiliser, sinks)
         return self.alpha * speaks_for - self.beta * against
 
 
@@ -165,8 +166,8 @@ class Gamma:
     def __call__(self, layer: Layer, relevance: Tensor) -> Tensor:
         z = layer.z if self.absorb_bias else without_bias(layer)
         parts = positive_parts(layer)
-        above = contributed(layer, parts, bias_if(self.absorb_bias, layer, low=0))
-        favoured = torch.where(layer.z > 0, above, z - above)
+        positive = contributed(layer, parts, bias_if(self.absorb_bias, layer, low=0))
+        favoured = torch.where(layer.z > 0, positive, z - positive)
         s = relevance / stabilised(z + self.gamma * favoured, self.stabiliser)[:, None]
         # What is negative is all that is not positive: saves a pass with the negative weights.
         s_above = torch.where(layer.z[:, None] > 0, s, -s)
