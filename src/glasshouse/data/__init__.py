@@ -14,6 +14,7 @@ from .hub import Hub
 from .imagenet9 import ImageNet9
 from .parquet import Parquet
 from .photos import Photos
+from .superclasses import Superclasses, WithinSuperclass
 from .torchvision_sets import CIFAR10, CIFAR100, STL10
 from .voc import VOC
 
@@ -38,4 +39,6 @@ __all__ = [
     "Photos",
     "Planted",
     "PositionDecoy",
+    "Superclasses",
+    "WithinSuperclass",
 ]

@@ -61,8 +61,10 @@ class GroupedNetwork(nn.Module):
         logits = self.network(x)
         inside = self.parents == self.coarse.of(logits).argmax(1)[:, None]
         best, other = (logits.masked_fill(mask, -torch.inf).amax(1, keepdim=True) for mask in (~inside, inside))
-        below = (other - best).clamp_min(0)
-        return torch.where(inside, logits, logits - below - 1e-3 * (below > 0))
+        above = (other - best).clamp_min(0)
+        # What rounding may take away, also where logits are huge: at a tie the first class would count as the highest.
+        gap = 1e-3 + 4 * torch.finfo(logits.dtype).eps * (best.abs() + other.abs()).detach()
+        return torch.where(inside, logits, logits - above - gap * (other >= best))
 
     def levels(self, x: Tensor, group: Tensor | None = None) -> Levels:
         """One forward pass."""
@@ -79,8 +81,25 @@ class GroupedNetwork(nn.Module):
         ]
 
 
+class OnlyClass(nn.Module):
+    """The fine network of a superclass of one class, which has nothing to decide: a logit of 0, whatever the pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0 * x.flatten(1).sum(1, keepdim=True)  # of the pixels still, so that a gradient can be asked for
+
+
+def places_of(hierarchy: Hierarchy) -> Tensor:
+    """The superclass of every class and its number within it, ``[K, 2]`` int64; NOWHERE for a class in none."""
+    places = torch.full((len(hierarchy.fine), 2), NOWHERE)
+    for number, group in enumerate(hierarchy.groups):
+        places[list(group)] = torch.tensor([(number, within) for within in range(len(group))])
+    return places
+
+
 class CoarseToFineNetwork(nn.Module):
     """A coarse network, and for each superclass a fine one that is asked only where the coarse one says so.
+
+    Its weights tell the hierarchy, too: with another one each network would be right, and the whole wrong.
 
     Shape:
         x ``[B, 3, H, W]`` in [0, 1] -> ``[B, K]``: log-probabilities within the highest superclass; a class elsewhere,
@@ -88,7 +107,7 @@ class CoarseToFineNetwork(nn.Module):
         never above the highest.
     """
 
-    parents: Tensor
+    places: Tensor  # [K, 2]
 
     def __init__(self, coarse: nn.Module, fine: Sequence[nn.Module], hierarchy: Hierarchy) -> None:
         super().__init__()
@@ -97,7 +116,12 @@ class CoarseToFineNetwork(nn.Module):
         self.coarse = coarse
         self.fine = nn.ModuleList(fine)
         self.hierarchy = hierarchy
-        self.register_buffer("parents", hierarchy.parents, persistent=False)
+        self.register_buffer("places", places_of(hierarchy))
+
+    @property
+    def parents(self) -> Tensor:
+        """The superclass of every class, ``[K]``."""
+        return self.places[:, 0]
 
     def forward(self, x: Tensor) -> Tensor:
         coarse, fine, group = self.levels(x)

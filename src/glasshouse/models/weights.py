@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from ..files import write_whole
 from ..types import Architecture
 from .normalised import Normalised
 from .stored import stored_tensors
+from .two_levels import GroupedNetwork
 
 _PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
 # Public files of googlenet and inception_v3 hold further classifiers, which are for their training only.
@@ -64,9 +65,14 @@ def load_weights(model: nn.Module, path: str | Path, new_head: bool = False) -> 
 def classes_in(path: str | Path, architecture: Architecture) -> int:
     """For how many classes the weights in a file are; ``architecture`` is that network without weights.
 
+    An architecture whose networks are not all alike but for a head says so itself, by a method of this name.
+
     Raises:
         ValueError: if the file cannot be read, or is of another network.
     """
+    own: Callable[[str | Path], int] | None = getattr(architecture, "classes_in", None)
+    if own:
+        return own(path)
     given, differing = _matched(bare(architecture(2)).state_dict(), path)
     return len(given[differing[0]]) if differing else 2
 
@@ -119,5 +125,5 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """The network inside a :class:`Normalised`; any other model itself."""
-    return model.network if isinstance(model, Normalised) else model
+    """The network inside a :class:`Normalised`, a flat one read level by level or not; any other model itself."""
+    return bare(model.network) if isinstance(model, Normalised | GroupedNetwork) else model

@@ -1,5 +1,6 @@
 """Studies: experiments that are more than one recipe. ``__all__`` is their registry."""
 
+from .coarse_to_fine import TrainedCoarseToFine
 from .consistency_ways import Way
 from .debiasing import Debiasing
 from .evolved_explanations import EvolvedExplanations
@@ -15,6 +16,7 @@ __all__ = [
     "FewSamples",
     "LIMERefinement",
     "Strategy",
+    "TrainedCoarseToFine",
     "Trial",
     "Way",
 ]
