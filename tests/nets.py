@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glasshouse.hierarchy import grouped
+from glasshouse.models.two_levels import GroupedNetwork
 from glasshouse.types import NOWHERE, Batch
 
 SIDE, CLASSES = 16, 4
@@ -50,6 +52,21 @@ def seeded_net(seed: int = 0, activation: Callable[[], nn.Module] = nn.Softplus,
     for parameter in net.parameters():
         nn.init.normal_(parameter, std=0.5)
     return net
+
+
+class TwoLevelNet(GroupedNetwork):
+    """A net of four classes in two superclasses, whose layers keep their names."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net, grouped({"even": (0, 2), "odd": (1, 3)}, "abcd"))
+
+    @property
+    def features(self) -> nn.Module:
+        return self.network.features
+
+    @property
+    def head(self) -> nn.Module:
+        return self.network.head
 
 
 def steep_net(seed: int = 0) -> nn.Module:

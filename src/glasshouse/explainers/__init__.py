@@ -1,6 +1,7 @@
 """Explainers: which pixels speak for a class, and how much. ``__all__`` is their registry."""
 
 from .ablation_cam import AblationCAM
+from .by_level import AtCoarse, AtFine
 from .cam import GradCAM, GradCAMPlusPlus, XGradCAM
 from .captum_method import Captum
 from .eigen_cam import EigenCAM
@@ -27,6 +28,8 @@ __all__ = [
     "RISE",
     "AblationCAM",
     "AlphaBeta",
+    "AtCoarse",
+    "AtFine",
     "BlurFill",
     "Captum",
     "Composite",

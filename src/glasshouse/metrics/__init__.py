@@ -1,7 +1,15 @@
 """Metrics: one value per sample. ``__all__`` is their registry."""
 
 from .accuracy import Accuracy
-from .fooling import Fooled, MapSSIM, RankCorrelation, TopKIntersection
+from .explainability import (
+    PerturbationEntropy,
+    PerturbationGini,
+    PerturbationInside,
+    PerturbationOverlap,
+    PerturbationRank,
+    RelevanceMoved,
+)
+from .fooling import Fooled, FooledAt, MapSSIM, RankCorrelation, TopKIntersection
 from .hardness import LeastConfidence, Loss, SmallMargin, Uncertainty
 from .inconsistency import Inconsistency
 from .localisation import ForegroundIoU, MassInside, MIoU, PointingGame
@@ -17,6 +25,7 @@ __all__ = [
     "Distortion",
     "ExactMatch",
     "Fooled",
+    "FooledAt",
     "ForegroundIoU",
     "Inconsistency",
     "LeastConfidence",
@@ -24,8 +33,14 @@ __all__ = [
     "MIoU",
     "MapSSIM",
     "MassInside",
+    "PerturbationEntropy",
+    "PerturbationGini",
+    "PerturbationInside",
+    "PerturbationOverlap",
+    "PerturbationRank",
     "PointingGame",
     "RankCorrelation",
+    "RelevanceMoved",
     "SmallMargin",
     "Stability",
     "TopKIntersection",

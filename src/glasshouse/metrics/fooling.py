@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..attacks import PGD, TopK
+from ..attacks import PGD, AtLevel, CoarseChanges, TopK
 from ..attacks.explanations import top_share
+from ..attacks.levels import met
 from ..explainers import InputGradient
+from ..hierarchy import hierarchical
 from ..spec import require
-from ..types import Attack, Batch, Explainer
+from ..types import Attack, Batch, Criterion, Explainer
 from .perceptibility import ssim
 from .verdicts import Verdicts, predicted
 
@@ -38,6 +40,40 @@ class Fooled:
         """The same, with what is known of the batch."""
         changed = (predicted(verdicts.model, verdicts.attacked(self.attack)) != verdicts.predicted).float()
         return torch.where(verdicts.right, changed, torch.nan) if self.right_only else changed
+
+
+@dataclass(frozen=True)
+class FooledAt:
+    """1 where a criterion on one level is met after the attack, else 0: the mean is the fooling ratio of that level
+    (Heidarizadeh et al., ICASSP 2025, https://arxiv.org/abs/2501.10906).
+
+    Every image counts, as in the paper: one that the level had wrong without any attack, and has wrong still, as
+    fooled. With ``right_only`` images that were wrong before have no value (NaN): of those that the coarse network had
+    wrong and, where the criterion is on the fine level, of those whose class was wrong there nothing can be turned.
+
+    Shape: ``[B]``, 0, 1 or NaN.
+    Cost: that of the attack, and two or three forward passes of the level.
+    Raises:
+        ValueError: if the model has no levels, or a label is in no superclass.
+    """
+
+    attack: Attack = AtLevel()
+    criterion: Criterion = CoarseChanges()
+    right_only: bool = False
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.given(Verdicts(model, batch))
+
+    def given(self, verdicts: Verdicts) -> Tensor:
+        """The same, with what is known of the batch."""
+        hierarchical(verdicts.model, self)  # what is missing shows before the attack takes its time
+        x, y = verdicts.batch.x, verdicts.batch.y
+        fooled = met(self.criterion, verdicts.model, verdicts.attacked(self.attack), y).float()
+        if not self.right_only:
+            return fooled
+        # A class can only become another one of its superclass where the superclass is right, too.
+        wrong = [met(criterion, verdicts.model, x, y) for criterion in {CoarseChanges(), self.criterion}]
+        return fooled.masked_fill(torch.stack(wrong).any(0), torch.nan)
 
 
 def maps(explainer: Explainer, attack: Attack, verdicts: Verdicts) -> tuple[Tensor, Tensor]:

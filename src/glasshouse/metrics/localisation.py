@@ -39,15 +39,19 @@ def evidence(metric: Metric, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     Raises:
         ValueError: if the batch does not say where the evidence is, or has no attribution.
     """
-    name = type(metric).__name__
+    inside, judged = judged_evidence(metric, batch)
+    if batch.attribution is None:
+        raise ValueError(f"{type(metric).__name__} needs an explainer")
+    return inside, judged, batch.attribution
+
+
+def judged_evidence(metric: Metric, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Where the evidence is and where a pixel is to be judged, ``[B, H, W]`` bool each; ValueError as above."""
     inside = foreground(batch)
     if inside is None:
-        raise ValueError(f"{name} needs Batch.mask or Batch.regions, and the data has none")
-    if batch.attribution is None:
-        raise ValueError(f"{name} needs an explainer")
-    everywhere = torch.ones_like(batch.attribution, dtype=torch.bool)
-    judged = everywhere if batch.regions is None else batch.regions != VOID
-    return inside & judged, judged, batch.attribution
+        raise ValueError(f"{type(metric).__name__} needs Batch.mask or Batch.regions, and the data has none")
+    judged = torch.ones_like(inside) if batch.regions is None else batch.regions != VOID
+    return inside & judged, judged
 
 
 def foreground(batch: Batch) -> Tensor | None:

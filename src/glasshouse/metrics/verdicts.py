@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..attacks import L2, Linf
 from ..attacks.regions import attacked, searched
 from ..labels import right
-from ..types import Attack, Batch
+from ..types import Attack, Batch, Explainer
 
 
 class Verdicts:
@@ -27,6 +27,8 @@ class Verdicts:
         self.right = right(self.predicted, batch.y)
         self.found: dict[Any, list[tuple[float, Tensor, Tensor]]] = {}  # by family: eps, who stands, x_adv
         self.full: dict[Any, Tensor] = {}
+        self.after: dict[Any, Tensor] = {}  # by attack, the class predicted then
+        self.maps: dict[Any, Tensor] = {}  # by explainer, image and class
 
     def standing(self, attack: Attack) -> Tensor:
         """Who is right still, ``[B]`` bool."""
@@ -56,6 +58,24 @@ class Verdicts:
         if attack not in self.full:
             self.full[attack] = attacked(attack, self.model, self.batch)
         return self.full[attack]
+
+    def turned(self, attack: Attack) -> Tensor:
+        """The class predicted for what :meth:`attacked` gives, ``[B]``."""
+        if attack not in self.after:
+            self.after[attack] = predicted(self.model, self.attacked(attack))
+        return self.after[attack]
+
+    def explained(self, explainer: Explainer, attack: Attack | None = None, target: Attack | None = None) -> Tensor:
+        """Attribution of the images, or of what an attack makes of them, ``[B, H, W]`` detached.
+
+        It is for the class predicted of the untouched images or, with an attack as ``target``, of those attacked so.
+        """
+        key = (explainer, attack, target)
+        if key not in self.maps:
+            x = self.batch.x if attack is None else self.attacked(attack)
+            classes = self.predicted if target is None else self.turned(target)
+            self.maps[key] = explainer(self.model, x, classes).detach()
+        return self.maps[key]
 
 
 def at(batch: Batch, chosen: Tensor) -> Batch:
