@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +15,10 @@ from .attacks.regions import searched
 from .draws import seeded_globally
 from .explain import checked_images, checked_labels, class_names, probabilities
 from .explainers.superpixels import chunks
+from .hierarchy import Hierarchical, outside
 from .modes import device_of, frozen
 from .report.attacked import Attacked
+from .report.two_levels import two_levels
 from .types import Attack, Batch, Progress, silent
 
 USUAL: Attack = PGD()
@@ -35,18 +39,19 @@ def attack(
 ) -> Attacked:
     """Attack images; in a notebook the result shows itself.
 
-    Where the true class is not known (``y`` None, or -1), the attack is against the predicted one. An image is left
+    Where the true class is not known (``y`` None, or -1), or a model of two levels has it in no superclass, the attack
+    is against the predicted one. An image is left
     alone as soon as it is broken; ``full`` spends the whole budget on every image.
 
     Shape: x ``[N, C, H, W]`` or one image ``[C, H, W]``, in [0, 1]; y ``[N]``.
-    Cost: the attack's, and three forward passes.
+    Cost: the attack's, and three forward passes; of a hierarchical model its levels and the relevance of some images.
     Raises:
         ValueError: if the model cannot take the images, or labels are not the model's.
     """
     x = checked_images(x)
     before = probabilities(model, x, batch_size)
     known = class_names(classes, before.shape[1])
-    truth = checked_labels(y, len(x), len(known))
+    truth = nameable(model, checked_labels(y, len(x), len(known)))
     against = torch.where(truth >= 0, truth, before.argmax(1))
     shown = tuple(titles) or tuple(f"image {i}" for i in range(len(x)))
     if len(shown) != len(x):
@@ -61,7 +66,21 @@ def attack(
     progress("attack", len(x), len(x))
     x_adv, seconds = torch.cat(parts), time.perf_counter() - start
     after, rounded = (probabilities(model, seen, batch_size) for seen in (x_adv, (x_adv * 255).round() / 255))
-    return Attacked(
+    done = Attacked(
         x, x_adv, truth, before, after, rounded.argmax(1), method, known, shown, torch.arange(len(x)),
         seconds=seconds, device=where, seed=seed,
     )  # fmt: skip
+    return replace(done, levels=two_levels(model, done, against, batch_size))
+
+
+def nameable(model: nn.Module, y: Tensor) -> Tensor:
+    """Labels, -1 for those that a model of two levels has in no superclass; a warning tells how many."""
+    if not isinstance(model, Hierarchical):
+        return y
+    lost = outside(y, model.hierarchy)
+    if count := int(lost.sum()):
+        warnings.warn(
+            f"{count} of {len(y)} images are of a class in no superclass, and attacked away from the predicted class",
+            stacklevel=3,
+        )
+    return y.masked_fill(lost, -1)

@@ -18,6 +18,7 @@ from . import store
 from .files import write_whole
 from .objectives import CrossEntropy
 from .outcome import without_nan
+from .shifts import RelevanceShift
 from .train import Training, fit
 from .types import Objective, Progress, Samples, silent
 
@@ -144,7 +145,15 @@ class Pictures(NamedTuple):
     rows: tuple[tuple[Shown, ...], ...]
 
 
-Section = Table | Strips | Traces | Lines | Bars | Pictures
+class Shifts(NamedTuple):
+    """What two classes rest on before and after attacks, one image below another."""
+
+    title: str
+    note: str
+    pictures: tuple[RelevanceShift, ...]
+
+
+Section = Table | Strips | Traces | Lines | Bars | Pictures | Shifts
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from .attacks import L2, Limited, Linf
+from .attacks import L2, AtLevel, FineChanges, Limited, Linf
 from .metrics import Accuracy, ExactMatch, ForegroundIoU, MassInside, MIoU, PointingGame
 from .metrics.verdicts import ball_of
 from .types import Attack, Metric
@@ -64,6 +64,9 @@ def attack_name(attack: Any) -> str:
     """An attack's class and steps, and what else differs from its defaults, but for its ball."""
     if isinstance(attack, Limited):
         return f"{attack_name(attack.attack)} in {brief(attack.region)}"
+    if isinstance(attack, AtLevel):
+        level = "fine" if isinstance(attack.criterion, FineChanges) else "coarse"
+        return f"{attack_name(attack.attack)} on the {level} level"
     if ball_of(attack) is None or not is_dataclass(attack):
         return brief(attack)
     own = {f.name: getattr(attack, f.name) for f in fields(attack)}

@@ -20,15 +20,16 @@ TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FI
 # Each may import what stands before it, and nothing else.
 ORDER = (
     *("draws", "types", "labels", "hierarchy", "files", "versions", "statistics", "spec", "modes", "folding"),
-    *("corruptions", "explainers", "attacks", "consistency", "data", "models", "metrics", "objectives", "titles"),
-    *("selectors", "optimizers", "kept", "weighting", "train"),
+    *("corruptions", "explainers", "attacks", "consistency", "data", "hierarchies", "models", "metrics", "objectives"),
+    *("titles", "selectors", "optimizers", "kept", "weighting", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),
-    *("run", "study", "studies", "registry"),
+    *("run", "shifts", "study", "studies", "registry"),
     *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),
 )
 
 READS_FILES = (
     "data/",
+    "hierarchies/",
     "models/",
     "report/",
     "review/",

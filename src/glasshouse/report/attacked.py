@@ -18,8 +18,9 @@ from ..store import keep_values
 from ..titles import attack_title, ball_title
 from ..types import Attack
 from ..versions import versions
-from . import attacked_page, figures, words
+from . import attacked_page, figures, two_levels, words
 from .explanations import vacant
+from .two_levels import TwoLevels
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Attacked:
     data: str = ""
     device: str = "cpu"
     seed: int = 0
+    levels: TwoLevels | None = None  # of a hierarchical model
 
     @property
     def predicted(self) -> Tensor:
@@ -64,6 +66,11 @@ class Attacked:
     def broken(self) -> Tensor:
         """Whether an image that was right is so no more, ``[N]`` bool."""
         return self.right & (self.predicted_adv != self.predicted)
+
+    @property
+    def order(self) -> Tensor:
+        """Positions with broken images first, ``[N]``."""
+        return self.broken.int().argsort(descending=True, stable=True)
 
     @property
     def delta(self) -> Tensor:
@@ -90,6 +97,7 @@ class Attacked:
             ("largest change of a pixel", f"{255 * float(self.delta.abs().max()):.2f} of 255"),
             ("mean L2 norm of the change", f"{float(self.delta.flatten(1).norm(dim=1).mean()):.4f}"),
         ]
+        told += two_levels.summary(self.levels) if self.levels else []
         return told + ([("allowed", ball_title(ball))] if ball else [])
 
     def _repr_html_(self) -> str:
@@ -124,7 +132,9 @@ def png(x: Tensor) -> bytes:
 
 def arrays(found: Attacked) -> dict[str, Tensor]:
     """What ``adversarial.npz`` holds."""
-    return {
+    levels = found.levels
+    more = {} if levels is None else {"coarse": levels.before, "coarse_adv": levels.after, "criterion_met": levels.met}
+    return more | {
         "index": found.index,
         "y": found.y,
         "x_adv": found.x_adv,
@@ -139,14 +149,15 @@ COLUMNS = (
     *("file", "index", "title", "true", "predicted", "probability", "predicted_adv", "probability_adv"),
     *("broken", "broken_as_8_bit", "linf", "l2", "relative_l2"),
 )
+COARSE = ("coarse", "coarse_adv", "criterion_met")  # of a hierarchical model
 
 
 def table(found: Attacked) -> str:
     """A line for each image."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(line(found, i) for i in range(len(found.x)))
+    writer.writerow(COLUMNS + (COARSE if found.levels else ()))
+    writer.writerows(line(found, i) + coarse(found.levels, i) for i in range(len(found.x)))
     return buffer.getvalue()
 
 
@@ -170,6 +181,14 @@ def line(found: Attacked, i: int) -> tuple[object, ...]:
         f"{float(delta.norm()):.6f}",
         f"{float(delta.norm() / x.norm().clamp_min(1e-12)):.6f}",
     )
+
+
+def coarse(levels: TwoLevels | None, i: int) -> tuple[object, ...]:
+    """What one image's line says of the superclass before and after, and whether the attack's aim is reached."""
+    if levels is None:
+        return ()
+    names = levels.hierarchy.coarse
+    return names[int(levels.before[i])], names[int(levels.after[i])], int(levels.met[i])
 
 
 def described(found: Attacked) -> dict[str, Any]:

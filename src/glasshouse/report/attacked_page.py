@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import figures, words
+from . import figures, shift_figure, two_levels, words
 from .templates import setting, template
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ def fragment(found: Attacked) -> str:
 
 def content(found: Attacked) -> dict[str, Any]:
     """What the templates fill in: broken images first."""
-    order = found.broken.int().argsort(descending=True, stable=True).tolist()[:SHOWN]
+    order = found.order.tolist()[:SHOWN]
     return {
         "heading": found.heading,
         "verdict": verdict(found),
         "summary": found.summary,
         "rows": [row(found, i) for i in order],
+        "relevance": relevance(found),
         "more": len(found.x) - len(order),
         "small": max(found.x.shape[2:]) <= 96,
         "attack": repr(found.attack),
@@ -46,6 +47,19 @@ def content(found: Attacked) -> dict[str, Any]:
     }
 
 
+def relevance(found: Attacked) -> dict[str, Any] | None:
+    """What two classes of a hierarchical model rest on before and after, or why that cannot be told."""
+    if found.levels is None:
+        return None
+    shown = [(shift.title, shift_figure.picture(shift)) for shift in found.levels.shifts.values()]
+    return {
+        "level": "fine" if found.levels.fine else "coarse",
+        "shown": shown,
+        "more": len(found.x) - len(shown),
+        "unexplained": found.levels.unexplained,
+    }
+
+
 def verdict(found: Attacked) -> str:
     """What came of it in a sentence."""
     right, broken = int(found.right.sum()), int(found.broken.sum())
@@ -58,11 +72,16 @@ def row(found: Attacked, i: int) -> dict[str, Any]:
     """One image before, its change, and after."""
     y, before, after = (int(t[i]) for t in (found.y, found.predicted, found.predicted_adv))
     reach = float(found.delta[i].abs().max())
+    was, now = found.classes[before], found.classes[after]
+    if found.levels:
+        was = two_levels.path(found.levels, int(found.levels.before[i]), was)
+        now = two_levels.path(found.levels, int(found.levels.after[i]), now)
     return {
         "title": found.titles[i],
         "true": found.classes[y] if y >= 0 else "",
-        "was": f"{found.classes[before]}, {words.percent(float(found.probability[i, before]), 0)}",
-        "now": f"{found.classes[after]}, {words.percent(float(found.probability_adv[i, after]), 0)}",
+        "was": f"{was}, {words.percent(float(found.probability[i, before]), 0)}",
+        "now": f"{now}, {words.percent(float(found.probability_adv[i, after]), 0)}",
+        "aim": two_levels.status(found.levels, i) if found.levels else "",
         "status": "broken" if found.broken[i] else "stands" if found.right[i] else "wrong already",
         "reach": words.in_steps(reach),
         "pictures": {

@@ -18,12 +18,13 @@ from ..study import (
     Lines,
     Pictures,
     Section,
+    Shifts,
     Strips,
     Study,
     Table,
     Traces,
 )
-from . import figures, plots
+from . import figures, plots, shift_figure
 from .templates import template
 
 MARKS = {SUPPORTED: "pass", REPRODUCED: "pass", REFUTED: "fail", NOT_REPRODUCED: "fail", UNTESTED: "open"}
@@ -46,12 +47,14 @@ def write_document(document: Document, study: Study, out: Path) -> Path:
 def drawn(section: Section) -> dict[str, Any]:
     """A section with its drawing, its pictures or its table."""
     told: dict[str, Any] = {"title": section.title, "note": section.note}
-    told |= {"drawing": "", "long": False, "table": None, "rows": None}
+    told |= {"drawing": "", "long": False, "table": None, "rows": None, "shifts": None}
     match section:
         case Table():
             return told | {"table": section}
         case Pictures():
             return told | {"columns": section.columns, "rows": [[cell(shown) for shown in row] for row in section.rows]}
+        case Shifts():
+            return told | {"shifts": [(shift.title, shift_figure.picture(shift)) for shift in section.pictures]}
         case Strips():
             return told | {"drawing": plots.strips(section)}
         case Traces():

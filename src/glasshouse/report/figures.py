@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+FOR, AGAINST = (0.79, 0.05, 0.08), (0.07, 0.31, 0.75)  # what speaks for a class, and what against it
 COLOURS = ("#b91c1c", "#0f766e", "#9ca3af", "#d97706", "#6d28d9", "#2563eb", "#0891b2", "#4d7c0f")
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -127,7 +128,7 @@ def overlay(x: Tensor, attribution: Tensor, scale: float | None = None) -> Pictu
     reach = scale or max(float(np.abs(values).max()), 1e-12)
     strength = np.clip(np.abs(values) / reach, 0, 1)[..., None]
     grey = photo(x).mean(2, keepdims=True).repeat(3, axis=2) * 0.6 + 0.4
-    colour = np.where(values[..., None] > 0, np.array([0.79, 0.05, 0.08]), np.array([0.07, 0.31, 0.75]))
+    colour = np.where(values[..., None] > 0, np.array(FOR), np.array(AGAINST))
     return grey * (1 - 0.85 * strength) + colour * 0.85 * strength
 
 
