@@ -52,18 +52,19 @@ def grouped(groups: Mapping[str, Sequence[int]], classes: Sequence[str], *, part
             f"class {twice[0]} ({classes[twice[0]]!r}) is in the hierarchy {members.count(twice[0])} times"
         )
     if not partial and (missing := sorted(set(range(len(classes))) - set(members))):
-        raise ValueError(f"{len(missing)} classes are in no superclass, first {missing[0]} ({classes[missing[0]]!r})")
+        first = f"{missing[0]} ({classes[missing[0]]!r})"
+        raise ValueError(f"{len(missing)} classes are in no superclass, first {first}; partial=True allows that")
     return Hierarchy(tuple(groups), tuple(classes), tuple(tuple(group) for group in groups.values()))
 
 
 class Hierarchies(Protocol):
-    """A hierarchy over the classes of a model: ``hierarchy(classes)``.
+    """A hierarchy over the classes of a model, by their names: ``hierarchy(names)``.
 
     Raises:
         ValueError: if it is over other classes.
     """
 
-    def __call__(self, classes: Sequence[str]) -> Hierarchy: ...
+    def __call__(self, names: Sequence[str]) -> Hierarchy: ...
 
 
 class Levels(NamedTuple):
@@ -134,6 +135,11 @@ def labels_of(y: Tensor, hierarchy: Hierarchy) -> Labels:
     if y.ndim == 2 and bool((coarse != y[:, 0]).any()):
         raise ValueError("some labels name a superclass that is not their class's")
     return Labels(coarse, fine)
+
+
+def outside(y: Tensor, hierarchy: Hierarchy) -> Tensor:
+    """Where a class ``[B]`` is in no superclass, so that no model of two levels can name it; -1 is none."""
+    return (y >= 0) & (hierarchy.parents.to(y.device)[y.clamp_min(0)] == NOWHERE)
 
 
 def route(model: Hierarchical, x: Tensor) -> Labels:

@@ -16,6 +16,7 @@ from . import (
     data,
     detectors,
     explainers,
+    hierarchies,
     metrics,
     models,
     objectives,
@@ -29,6 +30,7 @@ from . import (
 PACKAGES: dict[str, ModuleType] = {
     "data": data,
     "corruptions": corruptions,
+    "hierarchies": hierarchies,
     "models": models,
     "explainers": explainers,
     "attacks": attacks,

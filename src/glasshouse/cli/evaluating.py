@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..terminal import bars, evaluation_tables, shown
-from .options import Classes, Device, Drawn, Imports, Labelled, Model, NewFolder, Split, Weights, sentences
+from .levels import by_levels, hierarchy_from, nameable, with_levels
+from .options import (
+    Classes,
+    Corruptions,
+    Device,
+    Drawn,
+    Hierarchy,
+    Imports,
+    Labelled,
+    Model,
+    NewFolder,
+    Split,
+    Weights,
+    sentences,
+)
 from .reading import components_from, device_from, explainers_from, model_from
 from .subjects import About, labelled, network_for, training_images, warnings_told, weighted
 
@@ -31,10 +45,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Accuracy under this attack: 'PGD(ball=Linf(eps=4/255))', StandardEnsemble; repeatable."),
     ] = None,
-    corruption: Annotated[
-        list[str] | None,
-        typer.Option(help="Accuracy under corruption: all, extra, fog, fog:5, ...; repeatable."),
-    ] = None,
+    corruption: Corruptions = None,
     attack_corrupted: Annotated[bool, typer.Option(help="Measure everything on the corrupted images, too.")] = False,
     reference: Annotated[
         Path | None, typer.Option(help="evaluation.json of the model whose errors the mCE is relative to.")
@@ -43,6 +54,7 @@ def evaluate(
     images: Annotated[int, typer.Option(help="How many images, drawn by the seed; 0: all.", min=0)] = 1000,
     split: Split = "test",
     classes: Classes = None,
+    hierarchy: Hierarchy = "",
     checks: Annotated[int, typer.Option(help="Images that the self-checks attack; 0: no self-checks.", min=0)] = 64,
     keep: Annotated[bool, typer.Option(help="Keep every perturbation in perturbations.npz.")] = False,
     batch_size: Annotated[int, typer.Option(help="How many images at once; it changes no result.", min=1)] = 128,
@@ -69,7 +81,7 @@ def evaluate(
     from ..report.explanations import vacant
 
     asked = Asked(metric or [], attack or [], corruption or [], attack_corrupted, reference, explainer, checks, keep)
-    about = About(model, weights, data, split, classes, images, device, batch_size, seed)
+    about = About(model, weights, data, split, classes, hierarchy, images, device, batch_size, seed)
     with sentences("nothing was written"):
         vacant(out)
         found = evaluated(asked, about, names(*(imports or [])))
@@ -105,10 +117,13 @@ def evaluated(asked: Asked, about: About, known: Mapping[str, type]) -> Evaluati
     reference = reference_from(asked.reference) if asked.reference else None
     explainer = explainers_from([asked.explainer], known)[0] if asked.explainer else None
     architecture = weighted(model_from(about.model, known), about.weights)
+    levels = hierarchy_from(about.hierarchy, known)
     samples = labelled(about.data, known, about.split, about.images, about.seed)
     network, samples = network_for(architecture, samples, about.classes, about.seed)
     train = training_images(about.data, known, about.split) if asked.checks else None
     with warnings_told(), bars() as progress:
+        network = by_levels(network, levels, samples.classes)
+        samples = nameable(samples, network)
         found = evaluate(
             network.to(device_from(about.device)),
             samples,
@@ -124,7 +139,7 @@ def evaluated(asked: Asked, about: About, known: Mapping[str, type]) -> Evaluati
             seed=about.seed,
             progress=progress,
         )
-    return replace(found, model=brief(architecture), data=f"{about.data} ({about.split})")
+    return replace(found, model=brief(with_levels(architecture, levels)), data=f"{about.data} ({about.split})")
 
 
 def metrics_from(metrics: Sequence[str], attacks: Sequence[str], known: Mapping[str, type]) -> list[Metric]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..terminal import bars, explained_table, shown
-from .options import Classes, Device, Drawn, Images, Imports, Model, NewFolder, Split, Weights, sentences
-from .reading import device_from, explainers_from, model_from, names_in
-from .subjects import Seen, built, images_of, numbered, renumbered, some, warnings_told, weighted
+from .levels import by_levels, hierarchy_from, with_levels
+from .options import Classes, Device, Drawn, Hierarchy, Images, Imports, Model, NewFolder, Split, Weights, sentences
+from .reading import device_from, explainers_from, model_from
+from .subjects import Seen, built, called_in, images_of, renumbered, some, warnings_told, weighted
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from torch import nn
@@ -33,6 +34,7 @@ def explain(
     target: Annotated[str, typer.Option(help="Explain this class: predicted, true, a name or a number.")] = "predicted",
     split: Split = "test",
     classes: Classes = None,
+    hierarchy: Hierarchy = "",
     batch_size: Annotated[int, typer.Option(help="How many images to explain at once.", min=1)] = 4,
     out: NewFolder = Path("runs/explain"),
     device: Device = "auto",
@@ -60,11 +62,14 @@ def explain(
         known = names(*(imports or []))
         chosen = explainers_from(explainer or [], known)
         architecture = weighted(model_from(model, known), weights)
+        levels = hierarchy_from(hierarchy, known)
         seen = some(images_of(data, known), split, images, seed)
-        called = (names_in(classes) if classes else seen.classes) or numbered(architecture, data)
-        network = built(architecture, called, seed).to(device_from(device))
+        called = called_in(classes, seen.classes, architecture, data)
+        with warnings_told():
+            network = by_levels(built(architecture, called, seed), levels, called).to(device_from(device))
         found = looked_at(network, seen, called, chosen, target, batch_size, seed)
-        page = replace(found, model=brief(architecture), data=f"{data} ({split})").save(out)
+        model = brief(with_levels(architecture, levels))
+        page = replace(found, model=model, data=f"{data} ({split})").save(out)
     shown.print(explained_table(found))
     shown.print(f"Gallery: {page}", soft_wrap=True, highlight=False)
 

@@ -26,6 +26,18 @@ Images = Annotated[str, typer.Option(help="An image, a folder of images, parquet
 Labelled = Annotated[str, typer.Option(help="A folder of images, parquet files, or a data set such as Digits.")]
 Split = Annotated[str, typer.Option(help="Where the images come from: train, validation or test.")]
 Classes = Annotated[Path | None, typer.Option(help="Names of the model's classes: a JSON list, or lines.")]
+Corruptions = Annotated[
+    list[str] | None, typer.Option(help="Accuracy under corruption: all, extra, fog, fog:5, ...; repeatable.")
+]
+Hierarchy = Annotated[
+    str,
+    typer.Option(
+        help="Superclasses to read the network by, as one that decides on two levels: a file such as"
+        ' {"animals": ["cat", "dog"], "vehicles": [3, 5]} (.json, or .csv with lines class,superclass), or'
+        " ImageNetSuperclasses, \"HierarchyFile(path='groups.json', partial=True)\", ... See: glasshouse list"
+        " hierarchies."
+    ),
+]
 NewFolder = Annotated[Path, typer.Option("--out", help="Folder of what comes out: new or empty.")]
 Drawn = Annotated[int, typer.Option("--seed", help="Seed of everything random, and of which images.", min=0)]
 Settings = Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -138,20 +137,6 @@ def components_from(texts: Sequence[str], known: Mapping[str, type], protocol: A
         if not fits(component, protocol):
             raise ValueError(f"{text!r} is no {word}; see: glasshouse list {word}s")
     return found
-
-
-def names_in(file: Path) -> tuple[str, ...]:
-    """Names of classes in a file: a JSON list of texts, or one on each line."""
-    if not file.is_file():
-        raise ValueError(f"no such file: {file}")
-    try:
-        text = file.read_text()
-        found = json.loads(text) if file.suffix.lower() == ".json" else text.splitlines()
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} cannot be read as names of classes: {error}") from None
-    if not isinstance(found, list) or len(found) < 2 or not all(isinstance(n, str) and n.strip() for n in found):
-        raise ValueError(f"{file} holds no names of classes, that is, a JSON list of two texts or more, or lines")
-    return tuple(name.strip() for name in found)
 
 
 def device_from(text: str) -> str:

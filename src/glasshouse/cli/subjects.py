@@ -27,6 +27,7 @@ class About(NamedTuple):
     data: str
     split: str
     classes: Path | None
+    hierarchy: str
     images: int
     device: str
     batch_size: int
@@ -76,6 +77,13 @@ def weighted(architecture: Any, weights: str) -> Architecture:
     return architecture
 
 
+def called_in(classes: Path | None, own: tuple[str, ...], architecture: Architecture, data: str) -> tuple[str, ...]:
+    """Names of the model's classes: those of a file, else the data's own, else numbers."""
+    from ..hierarchies.reading import names_in
+
+    return (names_in(classes) if classes else own) or numbered(architecture, data)
+
+
 def numbered(architecture: Any, data: str) -> tuple[str, ...]:
     """Numbers for names, as many as the weights are for."""
     from ..models.weights import classes_in
@@ -111,7 +119,7 @@ def network_for(
 ) -> tuple[nn.Module, Samples]:
     """The network, and the images with its own classes, named by ``classes`` where the data has fewer."""
     from ..data.samples import Renamed
-    from .reading import names_in
+    from ..hierarchies.reading import names_in
 
     called = names_in(classes) if classes else tuple(samples.classes)
     network = built(architecture, called, seed)
