@@ -113,9 +113,9 @@ def changed(delta: Tensor) -> Cell:
 
 
 def rounded(factor: float) -> float:
-    """The next lower 1, 2 or 5 times a power of ten."""
+    """The next lower 1, 2 or 5 times a power of ten, or one that rounding alone has missed."""
     power = 10.0 ** floor(log10(factor))
-    return max(step * power for step in (1, 2, 5) if step * power <= factor * (1 + 1e-9))
+    return max(step * power for step in (1, 2, 5) if step * power <= factor * 1.001)
 
 
 def drawn(axis: Axes, cell: Cell | None, squares: bool) -> None:
@@ -132,7 +132,7 @@ def headed(axis: Axes, moment: Moment, told: str) -> None:
     """The name of a column, and below it whether the aim is reached."""
     colour = COLOURS[0] if moment.met else "#6b7280"
     name = "\n".join(wrap(moment.name, 24, max_lines=2, placeholder="…"))
-    axis.set_title(f"{name}\n" if told else name, fontsize=8)
+    axis.set_title(name, fontsize=8, pad=14 if told else 6)
     axis.annotate(told, (0.5, 1), (0, 5), "axes fraction", "offset points", ha="center", fontsize=6, color=colour)
 
 

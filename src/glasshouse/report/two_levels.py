@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..attacks.levels import CoarseChanges, FineChanges, met
 from ..explainers import LRP
 from ..explainers.superpixels import chunks
-from ..hierarchy import NOWHERE, Hierarchical, Hierarchy, route
+from ..hierarchy import Hierarchical, Hierarchy, route
 from ..modes import device_of, frozen
 from ..shifts import RelevanceShift, relevance_shifts
 from ..titles import attack_title
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .attacked import Attacked
 
 DRAWN = 16  # images whose relevance is shown
-ALONE = "none of the images has a class with another one beside it"
+ALONE = "the class of every image is alone in its superclass"
 
 
 class TwoLevels(NamedTuple):
@@ -29,11 +29,11 @@ class TwoLevels(NamedTuple):
 
     hierarchy: Hierarchy
     criterion: Criterion  # the attack's, or else that the superclass changes
-    own: Tensor  # [N] the superclass of the class that the attack was against; NOWHERE for none
+    own: Tensor  # [N] the superclass of the class that the attack was against
     before: Tensor  # [N] the superclass before
     after: Tensor  # [N] the superclass after
     right: Tensor  # [N] bool, whether the level was right before
-    met: Tensor  # [N] bool, whether the criterion is met after; False where there is no superclass to begin with
+    met: Tensor  # [N] bool, whether the criterion is met after
     shifts: dict[int, RelevanceShift]  # of some images, by their position
     unexplained: str  # why of none
 
@@ -56,8 +56,8 @@ def two_levels(model: nn.Module, found: Attacked, against: Tensor, batch_size: i
     hierarchy, criterion = model.hierarchy, criterion_of(found.attack)
     own = hierarchy.parents[against]
     (before, fine), (after, _) = (routed(model, seen, batch_size) for seen in (found.x, found.x_adv))
-    right = ((fine == against) if isinstance(criterion, FineChanges) else (before == own)) & (own != NOWHERE)
-    aim = reached(model, criterion, found.x_adv, against, own, batch_size)
+    right = fine == against if isinstance(criterion, FineChanges) else before == own
+    aim = reached(model, criterion, found.x_adv, against, batch_size)
     return explained(TwoLevels(hierarchy, criterion, own, before, after, right, aim, {}, ""), model, found, against)
 
 
@@ -69,15 +69,12 @@ def routed(model: Hierarchical, x: Tensor, batch_size: int) -> tuple[Tensor, Ten
     return torch.cat([labels.coarse for labels in found]).cpu(), torch.cat([labels.fine for labels in found]).cpu()
 
 
-def reached(model: nn.Module, criterion: Criterion, x: Tensor, against: Tensor, own: Tensor, batch_size: int) -> Tensor:
+def reached(model: nn.Module, criterion: Criterion, x: Tensor, against: Tensor, batch_size: int) -> Tensor:
     """Where the criterion is met, ``[N]`` bool."""
-    found, where = torch.zeros(len(x), dtype=torch.bool), device_of(model)
-    covered = (own != NOWHERE).nonzero()[:, 0]
+    where = device_of(model)
     with frozen(model):
-        for some in chunks(len(covered), batch_size):
-            part = covered[some]
-            found[part] = met(criterion, model, x[part].to(where), against[part].to(where)).cpu()
-    return found
+        found = [met(criterion, model, x[p].to(where), against[p].to(where)) for p in chunks(len(x), batch_size)]
+    return torch.cat(found).cpu()
 
 
 def explained(levels: TwoLevels, model: nn.Module, found: Attacked, against: Tensor) -> TwoLevels:
@@ -99,14 +96,14 @@ def explained(levels: TwoLevels, model: nn.Module, found: Attacked, against: Ten
 def rivalled(found: TwoLevels) -> Tensor:
     """Where there is another class at the level that an attack could lead to, ``[N]`` bool."""
     sizes = torch.tensor([len(group) for group in found.hierarchy.groups])
-    return (found.own != NOWHERE) & ((sizes[found.own] > 1) | (not found.fine))
+    return (sizes[found.own] > 1) | (not found.fine)
 
 
 def summary(found: TwoLevels) -> list[tuple[str, str]]:
     """What came of it at the level, as names and values."""
     right, changed = int(found.right.sum()), int((found.right & found.met).sum())
     share = words.percent(changed / right if right else None)
-    of = f"{right} of {int((found.own != NOWHERE).sum())}"
+    of = f"{right} of {len(found.own)}"
     if found.fine:
         return [("class right before, on the fine level", of),
                 ("of these led to another class of the same superclass", f"{changed} ({share})")]  # fmt: skip
@@ -120,8 +117,6 @@ def path(found: TwoLevels, superclass: int, name: str) -> str:
 
 def status(found: TwoLevels, i: int) -> str:
     """Whether the criterion is met where the level was right before; of a wrong class the page says so anyway."""
-    if found.own[i] == NOWHERE:
-        return "in no superclass"
     if not found.right[i]:
         return "" if found.fine else "superclass wrong already"
     if found.fine:

@@ -8,7 +8,16 @@ from itertools import pairwise
 
 from ..attacks import FGSM, L2, PGD
 from ..checks import FAIL, OPEN, PASS, WARN, Check
-from ..metrics import Accuracy, Distortion, ExactMatch, Fooled, TopKIntersection
+from ..metrics import (
+    Accuracy,
+    Distortion,
+    ExactMatch,
+    Fooled,
+    FooledAt,
+    PerturbationOverlap,
+    RelevanceMoved,
+    TopKIntersection,
+)
 from ..metrics.localisation import on_evidence
 from ..outcome import Outcome
 from ..statistics import Comparison, Estimate
@@ -16,6 +25,7 @@ from ..titles import eps_text
 from ..types import Metric
 
 CLEAN = repr(Accuracy())
+SHARES = (Accuracy, Distortion, ExactMatch, Fooled, FooledAt, PerturbationOverlap, RelevanceMoved, TopKIntersection)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -35,8 +45,7 @@ def cell(e: Estimate) -> str:
 
 def measured(metric: Metric, e: Estimate) -> str:
     """A metric's mean with its interval: shares in per cent, other values as numbers."""
-    share = isinstance(metric, Accuracy | Distortion | ExactMatch | Fooled | TopKIntersection)
-    if share or on_evidence(metric):
+    if isinstance(metric, SHARES) or on_evidence(metric):
         return cell(e)
     return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}]" if e.count else "–"
 
