@@ -73,5 +73,5 @@ def number_of(wanted: str | int, names: Sequence[str], places: Mapping[str, Sequ
         return at[0]
     if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10:
         return int(wanted)
-    near = get_close_matches(wanted[:100], names, cutoff=0.5) or names[:5]
+    near = get_close_matches(wanted[:100], list(places), cutoff=0.5) or names[:5]
     raise ValueError(f"there is no class {wanted[:100]!r}; there are, among others: {', '.join(near)}")
