@@ -26,7 +26,7 @@ from glasshouse.hierarchy import Hierarchy, grouped
 from glasshouse.models.two_levels import CoarseToFineNetwork, GroupedNetwork, OnlyClass
 from glasshouse.report import two_levels
 from glasshouse.report.documents import drawn
-from glasshouse.report.shift_figure import figure, picture, rounded
+from glasshouse.report.shift_figure import figure, number, picture, rounded
 from glasshouse.shifts import Moment, RelevanceShift, norms, relevance_shifts
 from glasshouse.study import Shifts
 from glasshouse.titles import attack_title
@@ -265,6 +265,7 @@ def test_a_change_is_enlarged_around_grey_by_a_round_factor_that_is_told() -> No
     shown = np.asarray(drawing.axes[10].images[0].get_array())
     assert np.allclose(shown[:4], 0.0, atol=1e-4) and np.allclose(shown[4:], 1.0, atol=1e-4)
     assert [rounded(f) for f in (1.0, 1.99, 2.0, 4.9, 73.0, 0.3)] == [1.0, 1.0, 2.0, 2.0, 50.0, 0.2]
+    assert [number(v) for v in (0.0, 0.01234, 12.34, 4061.7)] == ["0", "0.0123", "12.3", "4062"]
 
 
 def test_a_study_shows_shifts_one_below_another() -> None:

@@ -93,8 +93,13 @@ def scale(values: Tensor) -> float:
 def summed(moment: Moment, before: Moment, k: int) -> str:
     """Norms of a map, and its class where that is another one than in the first column."""
     positive, negative = norms(moment.relevance[k])
-    told = f"‖R⁺‖₁ {positive:.3g}   ‖R⁻‖₁ {negative:.3g}"
+    told = f"‖R⁺‖₁ {number(positive)}   ‖R⁻‖₁ {number(negative)}"
     return told if moment.classes[k] == before.classes[k] else f"{told}\nof {short(moment.classes[k])}"
+
+
+def number(value: float) -> str:
+    """Three digits, and thousands in full."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def scored(moment: Moment) -> str:
@@ -108,7 +113,7 @@ def changed(delta: Tensor) -> Cell:
     """A change around grey, enlarged by a round factor that is told, and its norms."""
     largest = float(delta.abs().max())
     factor = rounded(0.5 / scale(delta))
-    told = f"× {factor:g}   ‖η‖∞ {255 * largest:.3g}/255\n‖η‖₂ {float(delta.norm()):.3g}"
+    told = f"× {factor:g}   ‖η‖∞ {255 * largest:.3g}/255\n‖η‖₂ {number(float(delta.norm()))}"
     return Cell(photo(0.5 + factor * delta), told if largest else "no change", {})
 
 
