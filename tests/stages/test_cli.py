@@ -126,19 +126,19 @@ def test_settings_reach_the_recipe(tmp_path: Path, finished: tuple[Path, Result]
 BAD = [
     (
         ("run", "nope"),
-        r"no recipe 'nope'; there are cifar10, demo, evolved_explanations, explanation_consistency, lime_refine",
+        r"no recipe 'nope'; there are cifar10, coarse_to_fine, demo, evolved_explanations, explanation_cons",
     ),
     (("run", "demo", "nosuch=3"), r"Recipe has no field 'nosuch'; it has: data, model"),
     (("run", "demo", "rounds=2.5"), r"rounds takes a whole number, not '2.5'"),
     (("run", "demo", "rounds=0"), r"Recipe: rounds is at least 1, not 0"),
-    (("run", "demo", "model=Nope"), r"unknown component 'Nope'; known: ICCNN, ResNet18, "),
+    (("run", "demo", "model=Nope"), r"unknown component 'Nope'; known: CoarseToFine, Grouped, ICCNN, ResNet18, "),
     (("run", "demo", "model=PGD"), r"model takes an Architecture, called with \(classes\), not 'PGD'"),
     (("run", "demo", "arms.7.name=x"), r"no element '7'; there are: 0, 1, 2"),
     (("run", "demo", "just text"), r"'just text' is no setting; write field=value"),
     (("run", "demo", "--device", "tpu9"), r"there is no device 'tpu9' here; cpu always works"),
     (("run", "cifar10"), r"the recipe cifar10 needs data=\.\.\."),
     (("run", "cifar10", "data=Digits", "scale=huge"), r"unknown scale 'huge'; there are: smoke, paper"),
-    (("list", "nothing"), r"unknown kind 'nothing'; there are: data, corruptions, models"),
+    (("list", "nothing"), r"unknown kind 'nothing'; there are: data, corruptions, hierarchies, models"),
     (("refine", "--model", "SmallCNN", "--data", "/no/such/folder"), r"'/no/such/folder' was understood as a path"),
     (("refine", "--model", "resnet999", "--data", "Digits"), r"torchvision has no classifier 'resnet999'"),
     (

@@ -72,7 +72,8 @@ def weighted(architecture: Any, weights: str) -> Architecture:
 
     if weights:
         architecture = override(architecture, "weights", weights)
-    if getattr(architecture, "weights", None) == "":
+    within = [part for part in vars(architecture).values() if hasattr(part, "weights")]
+    if getattr(architecture, "weights", None) == "" and not (within and all(part.weights for part in within)):
         told.print("note: without --weights the network is random, and what is found about it means nothing")
     return architecture
 

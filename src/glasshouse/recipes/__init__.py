@@ -3,9 +3,18 @@
 Only the command line imports them.
 """
 
+from .coarse_to_fine import coarse_to_fine
 from .evolved_explanations import evolved_explanations
 from .explanation_consistency import explanation_consistency
 from .lime_refinement import lime_refinement
 from .refinement import cifar10, demo, refinement
 
-__all__ = ["cifar10", "demo", "evolved_explanations", "explanation_consistency", "lime_refinement", "refinement"]
+__all__ = [
+    "cifar10",
+    "coarse_to_fine",
+    "demo",
+    "evolved_explanations",
+    "explanation_consistency",
+    "lime_refinement",
+    "refinement",
+]

@@ -20,7 +20,7 @@ from ..models.two_levels import CoarseToFineNetwork, GroupedNetwork
 from ..models.weights import save_weights
 from ..modes import device_of, frozen
 from ..spec import require
-from ..study import Document, Room
+from ..study import Document, Room, store_name
 from ..train import Training, fresh, validation_of
 from ..types import Architecture, Data, Progress, Samples, silent
 from .coarse_to_fine_document import FLAT, ROUTE, Found, document
@@ -94,7 +94,9 @@ class Levelled:
         if study.flat:
             models[FLAT] = self.flat(room, study.flat)
         right = {
-            name: room.step(f"right-{name}", partial(right_on, m, self.test, room.progress, f"measure {name}"))
+            name: room.step(
+                f"right-{store_name(name)}", partial(right_on, m, self.test, room.progress, f"measure {name}")
+            )
             for name, m in models.items()
         }
         sizes = tuple(len(part) for part in checked(self.train, self.hierarchy))
