@@ -21,6 +21,7 @@ from glasshouse.data import Digits
 from glasshouse.data.samples import Memory
 from glasshouse.detectors.findings import Findings
 from glasshouse.explainers import LIME, Grid
+from glasshouse.hierarchies import CIFAR10Kinds
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy, Mask
 from glasshouse.recipe import Recipe
@@ -34,9 +35,13 @@ from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, 
 REQUIRED: dict[str, Any] = {
     "arms": (),
     "change": Mask(),
+    "coarse": SmallCNN(),
     "compared": (Compared("digits", Digits(), SmallCNN(), (Way("cross-entropy"),)),),
     "corruption": GaussianNoise(),
     "data": Digits(),
+    "fine": SmallCNN(),
+    "groups": (("few", (0,)), ("rest", (1, 2))),
+    "hierarchy": CIFAR10Kinds(),
     "model": SmallCNN(),
     "name": "someone/something",
     "objective": CrossEntropy(),

@@ -38,6 +38,7 @@ import segmented
 import showing
 import studies
 import surrogates
+import two_levels
 from fault import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,7 @@ PARTS = (
     *(rivals, compositional),
     *(localising,),
     *(reviewing,),
+    *(two_levels,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 
