@@ -30,7 +30,7 @@ from glasshouse.selectors import RandomChoice
 from glasshouse.spec import conforms, parse, pretty, required
 from glasshouse.studies import Compared, Trial, Way
 from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter, Selector
-from nets import SIDE, Boom, Net, exploding, full_batch, mixed_net, seeded_net, state, with_field
+from nets import SIDE, Boom, Net, TwoLevelNet, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
 REQUIRED: dict[str, Any] = {
     "arms": (),
@@ -45,6 +45,7 @@ REQUIRED: dict[str, Any] = {
     "model": SmallCNN(),
     "name": "someone/something",
     "objective": CrossEntropy(),
+    "path": "groups.json",
     "root": "folder",
     "recipe": Recipe(data=Digits(), model=SmallCNN(), arms=()),
     "train": "rows.parquet",
@@ -60,7 +61,9 @@ NEEDS_RELU = {"GuidedBackprop"}
 IGNORES_THE_HEAD = {"EigenCAM", "FilterMap"}
 EXPLANATION_ATTACKS = {"MassCentre", "TargetMap", "TargetRegion", "TopK"}  # the map changes, the class does not
 LABEL_FREE = {"KLPGD"}  # the prediction moves, to whichever class
-PARTIAL = {"Fooled"}  # metrics that leave out some samples (NaN)
+NEEDS_LEVELS = {"AtCoarse", "AtFine", "AtLevel", "FooledAt", "LRPCoarse", "LRPFine"}  # of a plain network says so with a ValueError
+# Metrics that leave out some samples (NaN).
+PARTIAL = {"Fooled", "FooledAt", "PerturbationOverlap", "PerturbationRank", "RelevanceMoved"}
 NEEDS_WEIGHTS = {"LPIPS"}  # says so with a ValueError
 
 
@@ -98,9 +101,15 @@ def trained(explainer: Any, create_graph: bool) -> AbstractContextManager[Any]:
 
 @pytest.fixture
 def net(request: pytest.FixtureRequest) -> Net:
-    """As everywhere, with an activation that the explainer can explain."""
-    explainer = getattr(request.node, "callspec", None) and request.node.callspec.params.get("explainer")
-    return mixed_net(nn.ReLU if type(explainer).__name__ in NEEDS_RELU else nn.Softplus)
+    """As everywhere, with an activation that the explainer can explain, and with the levels that it needs."""
+    given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    name = type(given.get("explainer", given.get("metric", given.get("attack")))).__name__
+    return suited(name, mixed_net(nn.ReLU if name in NEEDS_RELU else nn.Softplus))
+
+
+def suited(name: str, net: Net) -> Any:
+    """The net, read as one of two levels where the component of that name needs them."""
+    return TwoLevelNet(net) if name in NEEDS_LEVELS else net
 
 
 EVERY = [p for package in PACKAGES.values() for p in exported(package)]
@@ -210,6 +219,7 @@ def test_an_explanation_can_be_trained_on(explainer: Explainer, net: Net, batch:
 @pytest.mark.parametrize("explainer", EXPLAINERS)
 def test_an_activation_in_place_changes_no_explanation(explainer: Explainer, batch: Batch) -> None:
     nets = [seeded_net(activation=lambda inplace=inplace: nn.ReLU(inplace)).eval() for inplace in (False, True)]
+    nets = [suited(type(explainer).__name__, net) for net in nets]
     for layer in ("", "features.3", "features.1") if "layer" in {f.name for f in fields(explainer)} else ("",):
         chosen = with_field(explainer, "layer", layer) if layer else explainer
         outside, inside = (chosen(net, batch.x, batch.y) for net in nets)
@@ -320,6 +330,8 @@ def test_an_objective_advances_to_an_objective_of_its_kind(objective: Any) -> No
 def test_a_metric_is_one_finite_number_a_sample(metric: Any, net: Net, batch: Batch) -> None:
     before = state(net.eval())
     torch.manual_seed(0)
+    if getattr(metric, "adversarial", False):  # of no use without an attack that finds another class
+        metric = with_field(metric, "ball", Linf(eps=0.5))
     with pytest.raises(ValueError, match="needs") if type(metric).__name__ in NEEDS_WEIGHTS else nullcontext():
         values = metric(net, batch)
         counted = values.isfinite()
@@ -328,6 +340,14 @@ def test_a_metric_is_one_finite_number_a_sample(metric: Any, net: Net, batch: Ba
         reordered = Batch(*(t.flip(0) for t in batch if t is not None))
         torch.manual_seed(0)
         torch.testing.assert_close(metric(net, reordered).flip(0), values, equal_nan=True)
+    assert state(net) == before
+
+
+@pytest.mark.parametrize("component", [p for p in EVERY if type(p.values[0]).__name__ in NEEDS_LEVELS])
+def test_what_needs_levels_says_so(component: Any, net: Net, batch: Batch) -> None:
+    before = state(net.eval())
+    with pytest.raises(ValueError, match=f"{type(component).__name__} needs a model of two levels"):
+        component(net, batch) if hasattr(component, "given") else component(net, batch.x, batch.y)
     assert state(net) == before
 
 

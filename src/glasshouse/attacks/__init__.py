@@ -12,6 +12,17 @@ from .levels import AtLevel, CoarseChanges, FineChanges
 from .losses import CE, DLR, Label, Margin, Ranked
 from .pgd import FGSM, PGD
 from .regions import Explained, Limited, OutsideMask
+from .relevance import LRPCoarse, LRPFine
+from .shifting import (
+    ExplanationActive,
+    LogitMargin,
+    MaxScale,
+    PaperLiteral,
+    PaperPlausible,
+    RawScale,
+    RelevanceLoss,
+    SumScale,
+)
 from .square import Square
 from .target_map import Frame, OtherImage, TargetMap, TargetRegion, Turned
 
@@ -28,19 +39,29 @@ __all__ = [
     "CoarseChanges",
     "DeepFool",
     "Explained",
+    "ExplanationActive",
     "FineChanges",
     "Frame",
     "KeepingExplanation",
+    "LRPCoarse",
+    "LRPFine",
     "Label",
     "Limited",
     "Linf",
+    "LogitMargin",
     "Margin",
     "MassCentre",
+    "MaxScale",
     "OtherImage",
     "OutsideMask",
+    "PaperLiteral",
+    "PaperPlausible",
     "Ranked",
+    "RawScale",
+    "RelevanceLoss",
     "Square",
     "StandardEnsemble",
+    "SumScale",
     "TargetMap",
     "TargetRegion",
     "TopK",

@@ -89,14 +89,19 @@ class AtLevel:
     criterion: Criterion = CoarseChanges()
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        network, labels = self.criterion(model, y)
+        network, labels = self.aimed(model, y)
         return self.attack(network, x, labels)
 
     def search(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Like a call, where each image is left alone as soon as the criterion is met."""
-        network, labels = self.criterion(model, y)
+        network, labels = self.aimed(model, y)
         found: Tensor = getattr(self.attack, "search", self.attack)(network, x, labels)
         return found
+
+    def aimed(self, model: nn.Module, y: Tensor) -> tuple[nn.Module, Tensor]:
+        """The level as a plain classifier, and its labels."""
+        hierarchical(model, self)
+        return self.criterion(model, y)
 
 
 @torch.no_grad()
