@@ -58,7 +58,7 @@ FAULTS = [
     Fault("minus nothing", SHIFTS, "clamp_max(0).sum().abs()", "clamp_max(0).sum().neg()", SHOWN),
     # how it is drawn
     Fault(
-        "a scale for each map",
+        "scale of another row",
         FIGURE,
         "torch.stack([moment.relevance[k] for moment in moments])",
         "moments[0].relevance[0]",
