@@ -95,6 +95,7 @@ class Level(NamedTuple):
 class Slope(NamedTuple):
     """What is known at a point."""
 
+    value: Tensor  # [B] of the loss
     gradient: Tensor  # [B, C, H, W] of the loss; 0 where the level has no other class
     flipped: Tensor  # [B] bool
     adversarial: Tensor  # [B] the class of the level that the loss is about
@@ -102,17 +103,19 @@ class Slope(NamedTuple):
 
 def sloped(loss: ShiftLoss, level: Level, x_adv: Tensor) -> Slope:
     """The gradient of the loss, and which class of the level is highest."""
-    gradient, flipped, adversarial = torch.zeros_like(x_adv), level.original < 0, level.original.clone()
+    value, gradient = torch.zeros_like(x_adv[:, 0, 0, 0]), torch.zeros_like(x_adv)
+    flipped, adversarial = level.original < 0, level.original.clone()
     for part in level.parts():
         x = x_adv[part.where].detach().requires_grad_()
-        value, rivals = loss(part.network, x, partial(level.chosen, part))
+        height, rivals = loss(part.network, x, partial(level.chosen, part))
         own, other = rivals.logits.detach().gather(1, rivals.targets).unbind(1)
         possible = other > -torch.inf
-        slope = uphill(torch.where(possible, value, 0), x)
+        slope = uphill(torch.where(possible, height, 0), x)
+        value[part.where] = torch.where(possible, height.detach(), 0).to(value.dtype)
         gradient[part.where] = torch.where(per_image(possible, slope), slope, 0).to(gradient.dtype)
         flipped[part.where] = other > own
         adversarial[part.where] = part.classes[rivals.targets[:, 1]]
-    return Slope(gradient, flipped, adversarial)
+    return Slope(value, gradient, flipped, adversarial)
 
 
 def descended(attack: Descent, model: nn.Module, x: Tensor, y: Tensor, *, fine: bool) -> Tensor:
