@@ -61,7 +61,8 @@ NEEDS_RELU = {"GuidedBackprop"}
 IGNORES_THE_HEAD = {"EigenCAM", "FilterMap"}
 EXPLANATION_ATTACKS = {"MassCentre", "TargetMap", "TargetRegion", "TopK"}  # the map changes, the class does not
 LABEL_FREE = {"KLPGD"}  # the prediction moves, to whichever class
-NEEDS_LEVELS = {"AtCoarse", "AtFine", "AtLevel", "FooledAt", "LRPCoarse", "LRPFine"}  # of a plain network says so with a ValueError
+# Of a plain network says so with a ValueError.
+NEEDS_LEVELS = {"AtCoarse", "AtFine", "AtLevel", "FooledAt", "LRPCoarse", "LRPFine"}
 # Metrics that leave out some samples (NaN).
 PARTIAL = {"Fooled", "FooledAt", "PerturbationOverlap", "PerturbationRank", "RelevanceMoved"}
 NEEDS_WEIGHTS = {"LPIPS"}  # says so with a ValueError

@@ -25,8 +25,10 @@ import corrupting
 import drawing
 import ensembles
 import evaluating
+import explainability
 import fooling
 import hardening
+import hierarchies
 import localising
 import maps
 import minimal_norm
@@ -35,6 +37,7 @@ import relevance
 import reviewing
 import rivals
 import segmented
+import shifts
 import showing
 import studies
 import surrogates
@@ -48,11 +51,14 @@ PARTS = (
     *(closed_loop, surrogates, maps, relevance, showing, studies, drawing, refining),
     *(evaluating, ensembles, minimal_norm, corrupting, fooling, hardening),
     *(segmented,),
+    *(hierarchies,),
     *(consistency, consistency_study),
     *(rivals, compositional),
     *(localising,),
     *(reviewing,),
+    *(explainability,),
     *(two_levels,),
+    *(shifts,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 from ..hierarchy import Part, hierarchical, labels_of
 from ..types import Explainer
-from .lrp import LRP
+from .lrp import LRP, OneHot
 from .lrp.composites import z_plus
+
+# The paper's. Begun from the logit it would be against the class wherever that is negative, which says nothing here.
+RELEVANCE = LRP(composite=z_plus(), start=OneHot())
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class AtCoarse:
         ValueError: if the model has no levels, or a target is in no superclass; whatever ``explainer`` raises.
     """
 
-    explainer: Explainer = LRP(composite=z_plus())
+    explainer: Explainer = RELEVANCE
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         return self.explainer(
@@ -52,7 +55,7 @@ class AtFine:
         ValueError: if the model has no levels, or a target is in no superclass; whatever ``explainer`` raises.
     """
 
-    explainer: Explainer = LRP(composite=z_plus())
+    explainer: Explainer = RELEVANCE
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, *, create_graph: bool = False) -> Tensor:
         levels = hierarchical(model, self)

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks import PGD
-from ..explainers import LRP
-from ..explainers.by_level import answers
-from ..explainers.lrp.composites import z_plus
+from ..explainers.by_level import RELEVANCE, answers
 from ..spec import require
 from ..types import Attack, Batch, Explainer
 from .localisation import judged_evidence
@@ -104,7 +102,7 @@ class PerturbationOverlap:
     """
 
     attack: Attack = PGD()
-    explainer: Explainer = LRP(composite=z_plus())
+    explainer: Explainer = RELEVANCE
     share: float = 0.05
     adversarial: bool = False
 
@@ -134,7 +132,7 @@ class PerturbationRank:
     """
 
     attack: Attack = PGD()
-    explainer: Explainer = LRP(composite=z_plus())
+    explainer: Explainer = RELEVANCE
     adversarial: bool = False
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -161,7 +159,7 @@ class RelevanceMoved:
     """
 
     attack: Attack = PGD()
-    explainer: Explainer = LRP(composite=z_plus())
+    explainer: Explainer = RELEVANCE
     adversarial: bool = False
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:

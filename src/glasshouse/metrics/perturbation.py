@@ -14,14 +14,14 @@ from torch import Tensor
 from .fooling import rank_correlation
 
 # A change is known to what float32 rounds, which hangs on how bright the pixel is: an attack that moves all pixels
-# alike would seem to move the bright ones most. 4096 levels within a step of 8 bits keep all but that.
-LEVELS = 255 * 4096
+# alike would seem to move the bright ones most. 4096 parts of a step of 8 bits keep all but that.
+RESOLUTION = 255 * 4096
 
 
 def perturbation(x: Tensor, x_adv: Tensor) -> Tensor:
     """|x_adv - x| summed over channels, ``[B, C, H, W]`` twice -> ``[B, H, W]``, to about 1e-6: pixels that were moved
     alike have the same value."""
-    return ((x_adv - x).abs() * LEVELS).round().sum(1) / LEVELS
+    return ((x_adv - x).abs() * RESOLUTION).round().sum(1) / RESOLUTION
 
 
 def shares(amount: Tensor) -> Tensor:
