@@ -131,8 +131,8 @@ def readings() -> tuple[Reading, ...]:
 def degeneracy(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
     """Each reading's loss and slope at the images themselves next to the margin's, on the coarse level, ``[R, B]``.
 
-    ``value`` is its size, ``slope`` that of the steepest pixel, ``off`` how far the loss is from the margin, ``along`` the
-    cosine of the angle between both slopes. The last reading is the margin itself.
+    ``value`` is its size, ``slope`` that of the steepest pixel, ``off`` how far the loss is from the margin, ``along``
+    the cosine of the angle between both slopes. The last reading is the margin itself.
     """
     levels = hierarchical(model, CoarseChanges())
     with frozen(model), torch.enable_grad():
