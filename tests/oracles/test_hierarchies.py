@@ -124,6 +124,33 @@ def test_superclasses_of_imagenet_are_as_many_as_in_the_paper() -> None:
     assert all(list(group) == sorted(group) for group in found.groups)
 
 
+def test_superclasses_of_imagenet_by_well_known_numbers() -> None:
+    found = ImageNetSuperclasses()(NUMBERS)
+    first_and_last = {
+        "fish": (0, 6, 389, 397),  # tench, stingray, barracouta, puffer
+        "bird": (7, 24, 80, 100, 127, 146),  # cock, great grey owl, black grouse, black swan, white stork, albatross
+        "reptile": (33, 68),  # loggerhead, sidewinder
+        "clothes": (399, 906),  # abaya, Windsor tie
+        "food": (930, 932, 935, 957, 962),  # French loaf, pretzel, mashed potato, pomegranate, meat loaf
+        "vehicle": (403, 914),  # aircraft carrier, yawl
+        "dog": (151, 268),  # Chihuahua, Mexican hairless
+        "electrical device": (482, 851),  # cassette player, television
+    }
+    for name, places in first_and_last.items():
+        assert set(places) <= set(numbers(found)[name]), name
+    # fire salamander, newt, tailed frog, trilobite, tusker, jellyfish, isopod, grey whale, sea lion, timber wolf,
+    # lesser and giant panda, abacus, ice lolly, cheeseburger, hotdog, pizza
+    near = [25, 26, 32, 69, 101, 107, 126, 147, 150, 269, 387, 388, 398, 929, 933, 934, 963]
+    assert set(found.parents[near].tolist()) == {NOWHERE}
+
+
+def test_the_order_of_wordnet_numbers() -> None:
+    numbered = [f"n{10_000_000 + 7 * i}" for i in range(1000)]
+    assert ImageNetSuperclasses()(numbered).covered == 393
+    with pytest.raises(ValueError, match="WordNet numbers: n10006993 does not come before n10000000"):
+        ImageNetSuperclasses()([numbered[-1], *numbered[:-1]])
+
+
 @pytest.fixture
 def imagenet(shared_data: Path) -> dict[str, list[str]]:
     file = shared_data / "imagenet-sample" / "classes.json"
