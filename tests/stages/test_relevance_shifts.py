@@ -260,14 +260,14 @@ def test_numbers_stand_beneath() -> None:
 
 def test_a_change_is_enlarged_around_grey_by_a_round_factor_that_is_told() -> None:
     before = moment("before", 8, 0)
-    delta = torch.full((3, 8, 8), 0.01)
+    delta = torch.full((3, 8, 8), 0.012)
     delta[:, :4] *= -1
     after = tuple(before._replace(name=n, x=before.x + d) for n, d in (("a", delta), ("b", torch.zeros_like(delta))))
     drawing = figure(RelevanceShift("one", "coarse", before, after))
-    assert captions(drawing, 3, 3) == ["", "× 50   ‖η‖∞ 2.55/255\n‖η‖₂ 0.139", "no change"]
+    assert captions(drawing, 3, 3) == ["", "× 20   ‖η‖∞ 3.06/255\n‖η‖₂ 0.166", "no change"]
     shown = np.asarray(drawing.axes[10].images[0].get_array())
-    assert np.allclose(shown[:4], 0.0, atol=1e-4) and np.allclose(shown[4:], 1.0, atol=1e-4)
-    assert [rounded(f) for f in (1.0, 1.99, 2.0, 4.9, 73.0, 0.3)] == [1.0, 1.0, 2.0, 2.0, 50.0, 0.2]
+    assert np.allclose(shown[:4], 0.26, atol=1e-4) and np.allclose(shown[4:], 0.74, atol=1e-4)
+    assert [rounded(f) for f in (1.0, 1.99, 2.0, 4.9, 49.9999, 73.0, 0.3)] == [1.0, 1.0, 2.0, 2.0, 50.0, 50.0, 0.2]
     assert [number(v) for v in (0.0, 0.01234, 12.34, 4061.7)] == ["0", "0.0123", "12.3", "4062"]
 
 
