@@ -51,7 +51,9 @@ FAULTS = [
     # commands
     Fault("a class in no superclass is attacked", "attack.py", "return y.masked_fill(lost, -1)", "return y", COMMANDS),
     Fault("it is not told", "attack.py", "        warnings.warn(", "        str(", COMMANDS),
-    Fault("no class is in no superclass", "hierarchy.py", "return (y >= 0) & (", "return (y > 0) & (", TABLES),
+    Fault(
+        "the first class is always in a superclass", "hierarchy.py", "return (y >= 0) & (", "return (y > 0) & (", TABLES
+    ),
     Fault("the hierarchy is forgotten", "cli/levels.py", "    if hierarchy is None:\n", "    if True:\n", COMMANDS),
     Fault("two hierarchies", "cli/levels.py", "    if isinstance(network, Hierarchical):", "    if False:", COMMANDS),
     Fault(

@@ -234,6 +234,8 @@ def test_only_a_partial_hierarchy_leaves_classes_out(written: Any) -> None:
     found = written(content, partial=True)(PETS)
     assert found.parents.tolist() == [0, 0, NOWHERE, 1, NOWHERE]
     assert outside(torch.tensor([0, 2, -1, 4, 3]), found).tolist() == [False, True, False, True, False]
+    without_first = grouped({"a": [1], "b": [2]}, PETS, partial=True)
+    assert outside(torch.tensor([0, -1, 1]), without_first).tolist() == [True, False, False]
 
 
 def test_names_from_a_file_are_for_classes_that_are_only_numbered(written: Any, tmp_path: Path) -> None:
