@@ -72,8 +72,9 @@ class FineChanges:
 
 @dataclass(frozen=True)
 class AtLevel:
-    """Any attack on one level of a hierarchical model: PGDC is ``AtLevel(PGD(), CoarseChanges())``, DFF
-    ``AtLevel(DeepFool(), FineChanges())`` (Heidarizadeh et al., ICASSP 2025, https://arxiv.org/abs/2501.10906).
+    """Any attack on one level of a hierarchical model: PGDC is ``AtLevel(attack=PGD())``, DFF
+    ``AtLevel(attack=DeepFool(), criterion=FineChanges())`` (Heidarizadeh et al., ICASSP 2025,
+    https://arxiv.org/abs/2501.10906).
 
     The attack sees a plain classifier, of superclasses or of the classes within one, and everything that it can do
     (targets, regions, restarts, stopping early) it does there; its targets are those of that level.
