@@ -34,6 +34,8 @@ FAULTS = [
     ),
     Fault("true is class 1", READING, "if isinstance(k, bool) or not", "if not", TABLES),
     Fault("terminal codes in names", READING, "or not name.isprintable()", "", TABLES),
+    Fault("columns in one order only", READING, 'cells[header.index("superclass")]', "cells[1]", TABLES),
+    Fault("notes are superclasses", READING, 'found = found["classes"]', "pass", TABLES),
     Fault("a cell too many", READING, "len(cells) != 2 or", "len(cells) < 2 or", TABLES),
     Fault("open quotes are closed", READING, ", strict=True)\n    found", ")\n    found", TABLES),
     Fault("the number before the name", FILE, "    if at:\n", "    if at and not wanted.isdecimal():\n", TABLES),

@@ -216,6 +216,8 @@ def test_files_name_classes_or_number_them(written: Any) -> None:
         ('\ufeff{"animals": [1, "0"], "others": [2, "ship", 4]}', "b.JSON"),
         ("class,superclass\ncat,animals\ncar,others\ndog,animals\nship,others\n7,others\n", "a.csv"),
         ('\ufeffClass , superclass\r\n"cat","animals"\r\n\r\n1,animals\r\n2, others\r\n3,others\r\n4,others', "b.csv"),
+        ("superclass,class\nanimals,cat\nanimals,dog\nothers,2\nothers,3\nothers,4\n", "c.csv"),
+        ('{"note": "mine", "classes": {"animals": [0, 1], "others": [2, 3, 4]}}', "c.json"),
     ):
         found = written(content, name)(PETS)
         assert numbers(found) == meant and found.fine == PETS, name
@@ -295,7 +297,7 @@ def test_a_file_of_json_that_is_not_as_it_should_be(content: str | bytes, senten
     ("content", "sentence"),
     [
         ("", "the first line of .*groups.csv is: class,superclass"),
-        ("superclass,class\na,cat", "the first line of .*groups.csv is: class,superclass"),
+        ("superclass,cat\na,cat", "the first line of .*groups.csv is: class,superclass"),
         ("class;superclass\ncat;a", "the first line of .*groups.csv is: class,superclass"),
         ("class,superclass\ncat,a\ndog", "line 3 of .*groups.csv is no class,superclass"),
         ("class,superclass\ncat,a,b", "line 2 of .*groups.csv is no class,superclass"),

@@ -50,12 +50,14 @@ def groups_in(file: Path) -> dict[str, list[str | int]]:
 
 
 def groups_in_json(file: Path) -> dict[str, list[str | int]]:
-    """``{"animals": ["cat", "dog"], "vehicles": [3, 5]}``"""
+    """``{"animals": ["cat", "dog"], "vehicles": [3, 5]}``, by itself or as "classes" beside notes."""
     text = text_in(file, "JSON")
     try:
         found = json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read as JSON: {error}") from None
+    if isinstance(found, dict) and isinstance(found.get("classes"), dict):
+        found = found["classes"]
     wanted = 'a JSON object of lists, {"superclass": ["class", 5, ...], ...}'
     if not isinstance(found, dict) or not all(isinstance(group, list) for group in found.values()):
         raise ValueError(f"{file} holds no hierarchy, that is, {wanted}")
@@ -82,14 +84,15 @@ def groups_in_csv(file: Path) -> dict[str, list[str | int]]:
     rows = csv.reader(text.splitlines(), strict=True)
     found: dict[str, list[str | int]] = {}
     try:
-        if [cell.strip().lower() for cell in next(rows, [])] != ["class", "superclass"]:
+        header = [cell.strip().lower() for cell in next(rows, [])]
+        if sorted(header) != ["class", "superclass"]:
             raise ValueError(f"the first line of {file} is: class,superclass")
         for row in rows:
             cells = [cell.strip() for cell in row]
             if len(cells) > 0 and (len(cells) != 2 or not all(cells)):
                 raise ValueError(f"line {rows.line_num} of {file} is no class,superclass")
             if cells:
-                found.setdefault(cells[1], []).append(cells[0])
+                found.setdefault(cells[header.index("superclass")], []).append(cells[header.index("class")])
     except csv.Error as error:
         raise ValueError(f"line {rows.line_num} of {file} cannot be read as CSV: {error}") from None
     return found

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..data.samples import at_most
 from ..data.superclasses import covered
 from ..explainers.superpixels import chunks
-from ..hierarchy import Hierarchies, grouped, hierarchical, labels_of, route
+from ..hierarchy import Hierarchical, Hierarchies, grouped, hierarchical, labels_of, route
 from ..measure import tried
 from ..models.two_levels import GroupedNetwork
 from ..modes import device_of
@@ -41,7 +41,8 @@ class LevelTrial:
     """One classifier of two levels, attacked in several ways.
 
     Without a ``fine`` network, ``model`` is one flat network that is read level by level, trained here only if
-    ``training`` has epochs; with one it is the coarse network of two stages, all trained here. ``images`` are taken
+    ``training`` has epochs, or one that has two levels by itself, as :class:`CoarseToFine` with weights; with one it is
+    the coarse network of two stages, all trained here. ``images`` are taken
     from the test split, 0 for all; ``degenerate`` of them show how degenerate the paper's loss is.
     """
 
@@ -126,6 +127,8 @@ class Subject:
             )
         hierarchy = trial.hierarchy(self.test.classes)
         flat = fresh(trial.model, len(hierarchy.fine), seed).to(room.device)
+        if isinstance(flat, Hierarchical):
+            return flat.eval()
         if trial.training.epochs:
             validation = validation_of(trial.data, trial.training)
             flat = trained(room, trial.name, trial.model, trial.data("train"), validation, trial.training, seed)
