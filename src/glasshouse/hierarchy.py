@@ -91,8 +91,13 @@ class Part(NamedTuple):
 class Hierarchical(Protocol):
     """A network of two levels. Called, it gives ``[B, K]``, highest where the route through both levels ends."""
 
-    hierarchy: Hierarchy
-    coarse: nn.Module  # pixels -> [B, M]
+    @property
+    def hierarchy(self) -> Hierarchy: ...
+
+    @property
+    def coarse(self) -> nn.Module:
+        """The network of superclasses: pixels -> ``[B, M]``."""
+        ...
 
     def levels(self, x: Tensor, group: Tensor | None = None) -> Levels:
         """Both levels; the fine one within ``group`` ``[B]``, or else within the highest superclass."""

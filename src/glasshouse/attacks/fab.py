@@ -83,7 +83,7 @@ class FAB:
             with torch.no_grad():
                 logits = images.model(images.x)
             others = rivals(logits, images.y, self.classes)
-            nearest = Nearest(images.x.clone(), torch.where(images.reached(logits), 0, torch.inf))
+            nearest = Nearest(images.x.clone(), torch.where(images.reached(logits), 0, torch.inf).to(x.dtype))
             for aims in others.T[:, :, None] if self.targeted else others[None]:
                 for restart in range(self.restarts):
                     images = images.of(nearest.norm[images.place] > self.enough)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..hierarchy import Hierarchical, Labels, hierarchical, labels_of
-from ..types import Attack, Criterion
+from ..types import Attack, Batch, Criterion
 from .losses import at, best_other
 from .pgd import PGD
+from .regions import searched
 from .standing import BoundModel
 
 LOW = 100.0  # logits so far below all others that no attack ever turns to them
@@ -27,8 +28,8 @@ class Aim(NamedTuple):
 class FineLogits(BoundModel):
     """The fine level as one network: its highest class is another than ``y`` only where the superclass has stayed.
 
-    Another class is as high as it is at the fine level, but not further above ``y`` than the superclass is above its
-    best rival: what an attack climbs is whichever of the two is missing.
+    All logits are told from that of ``y``, which is 0. Another class is as high as it is at the fine level, but not
+    higher than the superclass is above its best rival: what an attack climbs is whichever of the two is missing.
     """
 
     def __init__(self, model: nn.Module, labels: Labels) -> None:
@@ -41,13 +42,13 @@ class FineLogits(BoundModel):
     def forward(self, x: Tensor) -> Tensor:
         model: Hierarchical = hierarchical(self.model, self)
         coarse, fine, group = model.levels(x, self.labels.coarse)
-        own = at(fine, self.labels.fine)[:, None]
+        above = fine - at(fine, self.labels.fine)[:, None]
         kept = (at(coarse, group) - best_other(coarse, group))[:, None]
         inside = fine > -torch.inf
-        lowest = torch.where(inside, fine, torch.inf).amin(1, keepdim=True).detach() - LOW
+        lowest = torch.where(inside, above, 0).amin(1, keepdim=True).detach() - LOW
         classes = torch.arange(fine.shape[1], device=fine.device)
-        others = torch.minimum(torch.where(inside, fine, lowest), own + kept)
-        return torch.where(classes == self.labels.fine[:, None], own, others)
+        others = torch.where(inside, torch.minimum(above, kept), lowest)
+        return torch.where(classes == self.labels.fine[:, None], 0, others)
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ class AtLevel:
     def search(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Like a call, where each image is left alone as soon as the criterion is met."""
         network, labels = self.aimed(model, y)
-        found: Tensor = getattr(self.attack, "search", self.attack)(network, x, labels)
-        return found
+        return searched(self.attack, network, Batch(x, labels))
 
     def aimed(self, model: nn.Module, y: Tensor) -> tuple[nn.Module, Tensor]:
         """The level as a plain classifier, and its labels."""

@@ -109,7 +109,7 @@ def sloped(loss: ShiftLoss, level: Level, x_adv: Tensor) -> Slope:
         x = x_adv[part.where].detach().requires_grad_()
         height, rivals = loss(part.network, x, partial(level.chosen, part))
         own, other = rivals.logits.detach().gather(1, rivals.targets).unbind(1)
-        possible = other > -torch.inf
+        possible = (rivals.targets[:, 0] != rivals.targets[:, 1]) & (other > -torch.inf)
         slope = uphill(torch.where(possible, height, 0), x)
         value[part.where] = torch.where(possible, height.detach(), 0).to(value.dtype)
         gradient[part.where] = torch.where(per_image(possible, slope), slope, 0).to(gradient.dtype)

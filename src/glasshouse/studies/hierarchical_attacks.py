@@ -219,7 +219,7 @@ class Attacks:
 
 def untrained(architecture: Architecture, side: int, seed: int, device: str) -> dict[str, Tensor]:
     """On two images of noise, each class a superclass of its own."""
-    model = fresh(architecture, 8, seed).to(device).eval()
+    model = fresh(architecture, 8, seed)
     for module in model.modules():  # fresh biases are 0, and rules differ in what they do with biases
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.normal_(module.bias, std=0.1, generator=torch.Generator().manual_seed(seed))
