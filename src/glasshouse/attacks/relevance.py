@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -44,7 +44,8 @@ class Descent(Protocol):
     def choose_again(self) -> bool: ...
 
 
-class Level(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Level:
     """One level of a model, for some images."""
 
     model: Hierarchical
@@ -59,8 +60,14 @@ class Level(NamedTuple):
 
     def of(self, chosen: Tensor) -> Level:
         labels = Labels(*(label[chosen] for label in self.labels))
-        return self._replace(labels=labels, fixed=None if self.fixed is None else self.fixed[chosen])
+        return replace(self, labels=labels, fixed=None if self.fixed is None else self.fixed[chosen])
 
+    @cached_property
+    def parents(self) -> Tensor:
+        """The superclass of every class, ``[K]``, where the images are."""
+        return self.model.hierarchy.parents.to(self.labels.coarse.device)
+
+    @cached_property
     def parts(self) -> Sequence[Part]:
         """The networks that decide at this level."""
         if self.fine:
@@ -81,8 +88,7 @@ class Level(NamedTuple):
         """Which logits of a network belong to the level, ``[n, k]`` or ``[1, k]`` bool."""
         if not self.fine:
             return torch.ones_like(part.classes, dtype=torch.bool)[None]
-        parents = self.model.hierarchy.parents.to(part.classes.device)
-        return parents[part.classes] == self.labels.coarse[part.where][:, None]
+        return self.parents[part.classes] == self.labels.coarse[part.where][:, None]
 
     def reached(self, x_adv: Tensor, flipped: Tensor) -> Tensor:
         """Where the criterion is met, given where another class of the level is highest, ``[B]`` bool."""
@@ -105,7 +111,7 @@ def sloped(loss: ShiftLoss, level: Level, x_adv: Tensor) -> Slope:
     """The gradient of the loss, and which class of the level is highest."""
     value, gradient = torch.zeros_like(x_adv[:, 0, 0, 0]), torch.zeros_like(x_adv)
     flipped, adversarial = level.original < 0, level.original.clone()
-    for part in level.parts():
+    for part in level.parts:
         x = x_adv[part.where].detach().requires_grad_()
         height, rivals = loss(part.network, x, partial(level.chosen, part))
         own, other = rivals.logits.detach().gather(1, rivals.targets).unbind(1)
@@ -128,7 +134,7 @@ def descended(attack: Descent, model: nn.Module, x: Tensor, y: Tensor, *, fine: 
         for step in range(attack.steps):
             slope = sloped(attack.loss, level, x_adv)
             if level.fixed is None and not attack.choose_again:
-                level = level._replace(fixed=slope.adversarial)
+                level = replace(level, fixed=slope.adversarial)
             reached = level.reached(x_adv, slope.flipped)
             x_adv = torch.where(per_image(reached, x_adv), x_adv, moved(attack, whole[place], x_adv, slope.gradient))
             if due(step, x_adv) and reached.any():
