@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glasshouse import attacks, corruptions, data, detectors, explainers, metrics, objectives, selectors
-from glasshouse.attacks import L2, PGD, Limited, Linf
+from glasshouse.attacks import L2, PGD, AtLevel, CoarseChanges, FineChanges, Limited, Linf
 from glasshouse.attacks.explanations import mass
 from glasshouse.attacks.regions import attacked
 from glasshouse.corruptions import GaussianNoise
@@ -28,7 +28,7 @@ from glasshouse.recipe import Recipe
 from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.selectors import RandomChoice
 from glasshouse.spec import conforms, parse, pretty, required
-from glasshouse.studies import Compared, Trial, Way
+from glasshouse.studies import Compared, LevelTrial, LevelWay, Trial, Way
 from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter, Selector
 from nets import SIDE, Boom, Net, TwoLevelNet, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
@@ -53,7 +53,16 @@ REQUIRED: dict[str, Any] = {
     "ways": (Way("cross-entropy"),),
     "trials": (Trial("digits", Recipe(data=Digits(), model=SmallCNN(), arms=())),),
 }
-EXTRA: dict[str, dict[str, Any]] = {"Arm": {"control_of": "another"}, "StandardEnsemble": {"budget": 0.02}}
+LEVEL_WAY = LevelWay("PGD", AtLevel(PGD(), CoarseChanges()), AtLevel(PGD(), FineChanges()))
+EXTRA: dict[str, dict[str, Any]] = {
+    "Arm": {"control_of": "another"},
+    "HierarchicalAttacks": {
+        "trials": (LevelTrial("digits", Digits(), CIFAR10Kinds(), SmallCNN(), (LEVEL_WAY,)),),
+    },
+    "LevelTrial": {"ways": (LEVEL_WAY,)},
+    "LevelWay": {"coarse": LEVEL_WAY.coarse, "fine": LEVEL_WAY.fine},
+    "StandardEnsemble": {"budget": 0.02},
+}
 
 # What an explainer cannot do, by the name of its class.
 UNTRAINABLE = {"Captum", "ELIME", "EvolvedFront"}  # says so with a ValueError about create_graph
@@ -71,7 +80,7 @@ NEEDS_WEIGHTS = {"LPIPS"}  # says so with a ValueError
 def example(cls: type) -> Any:
     """A component with its defaults, and with something that fits where there is none."""
     missing = [f.name for f in fields(cls) if required(f)]
-    return cls(**{name: REQUIRED[name] for name in missing}, **EXTRA.get(cls.__name__, {}))
+    return cls(**({name: REQUIRED[name] for name in missing} | EXTRA.get(cls.__name__, {})))
 
 
 def variants(cls: type) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from .debiasing import Debiasing
 from .evolved_explanations import EvolvedExplanations
 from .explanation_consistency import Compared, ExplanationConsistency
 from .few_samples import FewSamples, Strategy
+from .hierarchical_attacks import HierarchicalAttacks, LevelTrial, LevelWay
 from .lime_refinement import LIMERefinement, Trial
 
 __all__ = [
@@ -14,7 +15,10 @@ __all__ = [
     "EvolvedExplanations",
     "ExplanationConsistency",
     "FewSamples",
+    "HierarchicalAttacks",
     "LIMERefinement",
+    "LevelTrial",
+    "LevelWay",
     "Strategy",
     "TrainedCoarseToFine",
     "Trial",
