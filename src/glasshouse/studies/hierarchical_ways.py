@@ -23,7 +23,7 @@ from ..spec import require
 from ..types import Attack
 
 EPS = (10, 20, 40)  # the paper's, in 255ths
-SWEPT = (2.5, 5)  # more of them for the curves
+SWEPT = (5,)  # more of them for the curves
 STEPS, STEP = 100, 0.1  # a tenth of eps each
 LRP, MARGIN, SAME_PGD = "LRP, eps {:g}", "margin, eps {:g}", "PGD, eps {:g}"
 ACTIVE, CONTROL, RIVAL = (name.format(EPS[0]) for name in (LRP, MARGIN, SAME_PGD))
