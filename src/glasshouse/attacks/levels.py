@@ -43,7 +43,9 @@ class FineLogits(BoundModel):
         model: Hierarchical = hierarchical(self.model, self)
         coarse, fine, group = model.levels(x, self.labels.coarse)
         above = fine - at(fine, self.labels.fine)[:, None]
-        kept = (at(coarse, group) - best_other(coarse, group))[:, None]
+        tiny = torch.finfo(coarse.dtype).tiny  # at a tie the first superclass is the one that is named
+        first = torch.where(coarse.argmax(1) == group, tiny, -tiny)
+        kept = (at(coarse, group) - best_other(coarse, group) + first)[:, None]
         inside = fine > -torch.inf
         lowest = torch.where(inside, above, 0).amin(1, keepdim=True).detach() - LOW
         classes = torch.arange(fine.shape[1], device=fine.device)
