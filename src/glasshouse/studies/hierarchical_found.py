@@ -78,14 +78,24 @@ class Bout(NamedTuple):
         if not self.has(level, own, other) or measure not in self.values[level][own]:
             return None
         pair = [self.values[level][name] for name in (own, other)]
-        count = min(len(v["fooled"]) for v in pair)
-        both = fooled(pair[0])[:count] & fooled(pair[1])[:count]
+        both = together(*pair)
+        count = len(both)
         sign = -1 if measure in LOWER else 1
         first, second = (sign * v[measure][:count][both].double() for v in pair)
         found = compare(first.numpy(), second.numpy())
         return Gain(found.difference, found.low, found.high, found.p, (found.difference,))
 
+    def shared(self, level: str, own: str, other: str) -> int:
+        """How many images both ways fool."""
+        return int(together(self.values[level][own], self.values[level][other]).sum())
+
 
 def fooled(values: Mapping[str, Tensor]) -> Tensor:
     """Which images were right and are fooled, bool."""
     return (values["right"] > 0) & (values["fooled"] > 0)
+
+
+def together(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> Tensor:
+    """Which of the images that both were tried on were right and are fooled by both, bool."""
+    count = min(len(first["fooled"]), len(second["fooled"]))
+    return fooled(first)[:count] & fooled(second)[:count]
