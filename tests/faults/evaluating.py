@@ -93,8 +93,8 @@ FAULTS = [
     Fault(
         "another's window",
         "attacks/standing.py",
-        "model.x[chosen], model.region[chosen]",
-        "model.x[chosen], model.region[: len(model.x[chosen])]",
+        "self.x[chosen], self.region[chosen]",
+        "self.x[chosen], self.region[: len(self.x[chosen])]",
         VERDICTS,
     ),
     Fault(

@@ -29,6 +29,7 @@ import explainability
 import fooling
 import hardening
 import hierarchies
+import level_attacks
 import localising
 import maps
 import minimal_norm
@@ -59,6 +60,7 @@ PARTS = (
     *(explainability,),
     *(two_levels,),
     *(shifts,),
+    *(level_attacks,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

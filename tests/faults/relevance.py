@@ -45,8 +45,8 @@ FAULTS = [
     Fault(
         "gamma favours the positive only",
         "explainers/lrp/rules.py",
-        "favoured = torch.where(layer.z > 0, above, z - above)",
-        "favoured = above",
+        "favoured = torch.where(layer.z > 0, positive, z - positive)",
+        "favoured = positive",
         RELEVANCE,
     ),
     Fault(
