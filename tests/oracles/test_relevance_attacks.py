@@ -78,8 +78,8 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def test_the_loss_is_its_formula() -> None:
-    first = torch.tensor([3.0, -4.0, 0.0, 12.0]).view(1, 2, 2)
-    second = torch.tensor([-1.0, 2.0, -2.0, 0.0]).view(1, 2, 2)
+    first = torch.tensor([3.0, -4.0, 0.0, 12.0]).view(2, 1, 2)
+    second = torch.tensor([-1.0, 2.0, -2.0, 0.0]).view(2, 1, 2)
     relevance = torch.stack([first, second])[None]
     assert shifted(relevance, 1).item() == (15 - 4) - (2 - 3)
     assert shifted(relevance, 2).item() == pytest.approx((153**0.5 - 4) - (2 - 5**0.5))
@@ -229,6 +229,14 @@ def residual(gradient: Tensor, *slopes: Tensor) -> Tensor:
     target = gradient.flatten(1)[:, :, None]
     rest = target - basis @ torch.linalg.lstsq(basis, target).solution
     return (rest.norm(dim=1) / target.norm(dim=1))[:, 0]
+
+
+def test_above_a_log_sum_exp_epsilon_is_not_the_margin() -> None:
+    """A superclass hands down its own height, not that of its classes, and epsilon divides by theirs."""
+    network, x = flat().coarse, pictures(6)
+    gradient = climbed(RelevanceLoss(composite=EPSILON, start=Logit()), network, x)[1]
+    _, first, second = logit_slopes(network, x)
+    assert (residual(gradient, first, second) > 0.2).all()
 
 
 BEYOND = {
