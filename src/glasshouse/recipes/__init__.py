@@ -6,6 +6,7 @@ Only the command line imports them.
 from .coarse_to_fine import coarse_to_fine
 from .evolved_explanations import evolved_explanations
 from .explanation_consistency import explanation_consistency
+from .hierarchical_attacks import hierarchical_attacks
 from .lime_refinement import lime_refinement
 from .refinement import cifar10, demo, refinement
 
@@ -15,6 +16,7 @@ __all__ = [
     "demo",
     "evolved_explanations",
     "explanation_consistency",
+    "hierarchical_attacks",
     "lime_refinement",
     "refinement",
 ]
