@@ -26,6 +26,7 @@ class Size(NamedTuple):
 
     ways: tuple[LevelWay, ...]
     images: int
+    photographs: int
     degenerate: int
     batch_size: int
 
@@ -34,11 +35,12 @@ SIZES = {
     "smoke": Size(
         (*(way for eps in ways.EPS for way in ways.of_eps(eps)), *ways.readings(16), *ways.smallest()),
         images=60,
+        photographs=60,
         degenerate=16,
         batch_size=64,
     ),
-    "small": Size(ways.usual(few=16), images=200, degenerate=8, batch_size=16),
-    "paper": Size(ways.usual(few=64), images=1000, degenerate=16, batch_size=32),
+    "small": Size(ways.usual(few=8), images=200, photographs=48, degenerate=8, batch_size=8),
+    "paper": Size(ways.usual(few=64), images=1000, photographs=1000, degenerate=16, batch_size=32),
 }
 VGG, SQUEEZENET = TorchVision(name="vgg16"), TorchVision(name="squeezenet1_1")
 
@@ -54,11 +56,11 @@ def hierarchical_attacks(
 ) -> HierarchicalAttacks:
     """Attacks on the coarse and on the fine level, by relevance and by its controls; on digits without any data.
 
-    ``smoke`` takes minutes on two cores and needs nothing. ``small`` takes hours: a flat ``model`` with ``weights`` for
-    all 1000 classes on ``imagenet``, read level by level, and two stages trained on ``cifar100``, whichever is given.
-    ``paper`` trains VGG-16 in two stages on ``imagenet``, for a GPU. ``hierarchy`` says which classes belong together
-    in the place of those that are known; ``untrained`` is a network, VGG-16 if none is given, in which the loss is
-    measured, too.
+    ``smoke`` takes minutes on two cores and needs nothing. ``small`` takes an hour or two: a flat ``model`` with
+    ``weights`` for all 1000 classes on ``imagenet``, read level by level, and two stages trained on ``cifar100``,
+    whichever is given. ``paper`` trains VGG-16 in two stages on ``imagenet``, for a GPU. ``hierarchy`` says which classes
+    belong together in the place of those that are known; ``untrained`` is a network, VGG-16 if none is given, in which
+    the loss is measured, too.
     """
     if scale not in SIZES:
         raise ValueError(f"unknown scale {scale!r}; there are: {', '.join(SIZES)}")
@@ -88,7 +90,8 @@ def photographs(data: Data, scale: str, model: Architecture | None, weights: str
     network = override(model or SQUEEZENET, "weights", weights) if weights else model or SQUEEZENET
     if getattr(network, "weights", None) == "":
         raise ValueError("imagenet needs a trained network: give weights=FILE, and model=NAME unless squeezenet1_1")
-    return flat("ImageNet", data, network, Training(epochs=0), hierarchy, SIZES[scale])
+    size = SIZES[scale]._replace(images=SIZES[scale].photographs)
+    return flat("ImageNet", data, network, Training(epochs=0), hierarchy, size)
 
 
 def digits(model: Architecture | None, hierarchy: Hierarchies) -> tuple[LevelTrial, ...]:
