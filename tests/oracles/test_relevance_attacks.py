@@ -326,6 +326,24 @@ def test_each_image_stops_at_the_first_point_that_will_do(attack: Any, kind: str
     assert done[-1].sum() > done[0].sum()
 
 
+@pytest.mark.parametrize("attack", LEVELS)
+def test_only_images_that_still_stand_are_paid_for(attack: Any) -> None:
+    model, x = flat(), pictures()
+    y, seen = named(model, x), []
+
+    @dataclass(frozen=True)
+    class Counted:
+        def __call__(self, network: nn.Module, x: Tensor, choose: Choice) -> Scored:
+            seen.append(len(x))
+            return LogitMargin()(network, x, choose)
+
+    found = attack(loss=Counted(), ball=BALL, steps=10, step=STEP)(model, x, y)
+    ends = [attack(loss=LogitMargin(), ball=BALL, steps=s, step=STEP)(model, x, y) for s in range(1, len(seen) - 1)]
+    standing = [int((~met(attack.criterion, model, end, y)).sum()) for end in ends]
+    assert seen == [len(x), len(x), *standing] and seen[-1] < len(x)
+    assert torch.equal(found, attack(loss=LogitMargin(), ball=BALL, steps=10, step=STEP)(model, x, y))
+
+
 @pytest.mark.parametrize("kind", BOTH)
 def test_the_fine_attack_ends_with_the_superclass_kept(kind: str) -> None:
     model, x = BOTH[kind](), pictures(24)
