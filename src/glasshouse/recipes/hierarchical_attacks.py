@@ -39,7 +39,7 @@ SIZES = {
         degenerate=16,
         batch_size=64,
     ),
-    "small": Size(ways.usual(few=8), images=200, photographs=48, degenerate=8, batch_size=8),
+    "small": Size(ways.usual(few=8), images=100, photographs=48, degenerate=8, batch_size=8),
     "paper": Size(ways.usual(few=64), images=1000, photographs=1000, degenerate=16, batch_size=32),
 }
 VGG, SQUEEZENET = TorchVision(name="vgg16"), TorchVision(name="squeezenet1_1")
@@ -58,9 +58,9 @@ def hierarchical_attacks(
 
     ``smoke`` takes minutes on two cores and needs nothing. ``small`` takes an hour or two: a flat ``model`` with
     ``weights`` for all 1000 classes on ``imagenet``, read level by level, and two stages trained on ``cifar100``,
-    whichever is given. ``paper`` trains VGG-16 in two stages on ``imagenet``, for a GPU. ``hierarchy`` says which classes
-    belong together in the place of those that are known; ``untrained`` is a network, VGG-16 if none is given, in which
-    the loss is measured, too.
+    whichever is given. ``paper`` trains VGG-16 in two stages on ``imagenet``, for a GPU. ``hierarchy`` says which
+    classes belong together in the place of those that are known; ``untrained`` is a network, VGG-16 if none is given,
+    in which the loss is measured, too.
     """
     if scale not in SIZES:
         raise ValueError(f"unknown scale {scale!r}; there are: {', '.join(SIZES)}")
