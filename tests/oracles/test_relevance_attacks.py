@@ -525,9 +525,10 @@ def test_a_fine_network_of_its_own_is_attacked_alone() -> None:
     torch.testing.assert_close(found, (x - STEP * slope).clamp(0, 1))
 
 
+@pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize("fine", [False, True])
-def test_what_is_known_at_a_point(fine: bool) -> None:
-    model, x = flat(), pictures(24)
+def test_what_is_known_at_a_point(kind: str, fine: bool) -> None:
+    model, x = BOTH[kind](), pictures(24)
     y = torch.tensor([0, 1, 2, 4, 5, 3]).repeat(4)
     labels = labels_of(y, model.hierarchy)
     slope = sloped(LogitMargin(), Level(model, fine, labels), x)
