@@ -39,7 +39,7 @@ SIZES = {
         degenerate=16,
         batch_size=64,
     ),
-    "small": Size(ways.usual(few=8), images=100, photographs=48, degenerate=8, batch_size=8),
+    "small": Size(ways.usual(few=4), images=100, photographs=48, degenerate=8, batch_size=8),
     "paper": Size(ways.usual(few=64), images=1000, photographs=1000, degenerate=16, batch_size=32),
 }
 VGG, SQUEEZENET = TorchVision(name="vgg16"), TorchVision(name="squeezenet1_1")

@@ -73,7 +73,8 @@ def readings(images: int) -> tuple[LevelWay, ...]:
     literal, plausible = PaperLiteral(), PaperPlausible()
     return (
         LevelWay(PLAUSIBLE, LRPCoarse(loss=plausible), LRPFine(loss=plausible), images),
-        LevelWay(LITERAL, LRPCoarse(loss=literal, even=False), LRPFine(loss=literal, even=False), images),
+        # Nothing moves, so that more steps would be the same step again.
+        LevelWay(LITERAL, *(lrp(loss=literal, steps=10, even=False) for lrp in (LRPCoarse, LRPFine)), images),
         LevelWay(LITERAL_EVEN, LRPCoarse(loss=literal), LRPFine(loss=literal), images),
     )
 
