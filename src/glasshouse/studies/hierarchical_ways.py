@@ -74,7 +74,12 @@ def readings(images: int) -> tuple[LevelWay, ...]:
     return (
         LevelWay(PLAUSIBLE, LRPCoarse(loss=plausible), LRPFine(loss=plausible), images),
         # Nothing moves, so that more steps would be the same step again.
-        LevelWay(LITERAL, *(lrp(loss=literal, steps=10, even=False) for lrp in (LRPCoarse, LRPFine)), images),
+        LevelWay(
+            LITERAL,
+            LRPCoarse(loss=literal, steps=10, even=False),
+            LRPFine(loss=literal, steps=10, even=False),
+            images,
+        ),
         LevelWay(LITERAL_EVEN, LRPCoarse(loss=literal), LRPFine(loss=literal), images),
     )
 
