@@ -28,6 +28,7 @@ import evaluating
 import explainability
 import fooling
 import hardening
+import hierarchical_study
 import hierarchies
 import level_attacks
 import localising
@@ -60,6 +61,7 @@ PARTS = (
     *(explainability,),
     *(two_levels,),
     *(shifts,),
+    *(hierarchical_study,),
     *(level_attacks,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]

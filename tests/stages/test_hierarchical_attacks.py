@@ -21,6 +21,7 @@ from glasshouse.models import SmallCNN
 from glasshouse.outcome import without_nan
 from glasshouse.recipes import hierarchical_attacks
 from glasshouse.recipes.coarse_to_fine import ROUND
+from glasshouse.recipes.hierarchical_attacks import SIZES
 from glasshouse.registry import names
 from glasshouse.report import write_document
 from glasshouse.report.documents import drawn
@@ -29,7 +30,7 @@ from glasshouse.statistics import compare
 from glasshouse.studies import HierarchicalAttacks, LevelTrial
 from glasshouse.studies import hierarchical_ways as ways
 from glasshouse.studies.hierarchical_claims import claims
-from glasshouse.studies.hierarchical_compared import TITLES, against, tried
+from glasshouse.studies.hierarchical_compared import TITLES, against, named, tried
 from glasshouse.studies.hierarchical_document import document
 from glasshouse.studies.hierarchical_figures import figures, fooling, tradeoff
 from glasshouse.studies.hierarchical_found import EXPLAINABILITY, LEVELS, LOWER, MOVED, Bout, Degenerate
@@ -231,10 +232,10 @@ def test_numbers_of_both_tables() -> None:
 def test_published_numbers_stand_beside_ours() -> None:
     table = norms(both(DEEPFOOL, rho_2=0.006, fooled=0.5), "fine")
     row = dict(zip(table.columns, next(r for r in table.rows if r[0] == DEEPFOOL), strict=True))
-    assert row["images"] == "20" and row["rho, l2"].startswith("0.0060 [0.0060,")
+    assert row["images"] == "20" and row["rho, l2"] == "0.0060±0.0000"
     theirs = [c for c, name in zip(table.rows[-2], table.columns, strict=True) if name == "paper"]
     assert table.rows[-2][0] == DEEPFOOL and theirs == ["0.0020", "0.0013", "0.0029", "100.0"]
-    assert row["fooled, %"].startswith("50.0 [") and row["counted as there, %"].startswith("58.3 [")
+    assert row["fooled, %"].startswith("50.0 [30") and row["of all, %"] == "58.3"
     margin = next(r for r in table.rows if r[0] == MARGIN)
     assert [c for c, name in zip(margin, table.columns, strict=True) if name == "paper"] == ["–"] * 4
 
@@ -243,16 +244,21 @@ def test_means_are_over_the_images_that_are_fooled() -> None:
     b = both(PGD, fooled=0.5)
     own = b.values["coarse"][PGD]
     own["gini"][:10], own["gini"][10:] = 0.25, 0.75
-    table = explained(b, "coarse")
-    row = dict(zip(table.columns, next(r for r in table.rows if r[0] == PGD), strict=True))
-    assert row["images"] == "10" and row[TITLES["gini"]] == "0.250" and "on the object" not in row
-    assert dict(zip(table.columns, table.rows[6], strict=True))[TITLES["gini"]] == "–"  # as printed: none is fooled
+    related, concentrated = explained(b, "coarse")
+    rows = {row[0]: dict(zip(concentrated.columns, row, strict=True)) for row in concentrated.rows}
+    assert (rows[PGD]["images"], rows[PGD]["Gini index"]) == ("10", "0.250") and "on the object" not in rows[PGD]
+    assert (rows[ways.LITERAL]["images"], rows[ways.LITERAL]["Gini index"]) == ("0", "–")
+    b.values["coarse"][PGD]["inside"] = b.values["coarse"][PGD]["gini"]
+    assert explained(b, "coarse")[1].columns[4] == "on the object"
+    assert {*related.columns, *concentrated.columns[1:]} == {"", "images"} | {
+        named(m) for m in (*EXPLAINABILITY, *MOVED)
+    }
 
 
 def test_gains_are_over_control_and_rivals() -> None:
     table = gained(bout(), "coarse")
-    named = [name.split(" (")[0] for name in table.columns[1:]]
-    assert named == [f"over {rival}" for rival in (MARGIN, PGD, DEEPFOOL, ways.SMALL_PGD)]
+    rivals = [name.split(" (")[0] for name in table.columns[1:]]
+    assert rivals == [f"over {rival}" for rival in (MARGIN, PGD, DEEPFOOL, ways.SMALL_PGD)]
     assert [row[0] for row in table.rows] == [TITLES[m] for m in EXPLAINABILITY]
     assert all(row[1].startswith("+0.100 [") and row[2].startswith("+0.200 [") for row in table.rows)
 
@@ -294,7 +300,8 @@ def test_the_document_is_whole_and_plain() -> None:
     assert set(told["loss as printed"]) == {"network", "bare"}
     assert told["published"]["coarse"][LRP10] == TABLE_I[LRP10]._asdict()
     assert "Of 15 claims of the paper: 14 reproduced, 1 not reproduced. Of 10 controls: 10 supp" in found.verdict
-    assert "better by 10 of 10 measures, worse by none" in found.verdict
+    assert "LRP, eps 10 fools 100.0 % on the coarse level and 100.0 % on the fine level" in found.verdict
+    assert "coarse better by 10 and worse by 0 of 10 measures, overlap with Grad-CAM +0.100 [" in found.verdict
     assert any("coarse 83.3 % right" in text for _, text in found.setup)
     assert [s.title for s in figures(b)] == [s.title for s in found.sections if isinstance(s, Lines)] + [
         "the network: where relevance goes (Fig. 1, 2 of the paper)"
@@ -395,7 +402,8 @@ def test_scales_take_flat_networks_or_two_stages() -> None:
     flat, stages = small.trials
     assert flat.fine is None and flat.training.epochs == 0 and flat.model.weights == "w.safetensors"  # type: ignore[attr-defined]
     assert stages.fine == stages.model and stages.training.epochs > 0 and stages.name == "CIFAR-100"
-    assert (flat.images, stages.images) == (48, 200) and flat.ways == stages.ways == ways.usual(few=8)
+    size = SIZES["small"]
+    assert (flat.images, stages.images) == (size.photographs, size.images) and flat.ways == stages.ways == size.ways
     assert small.untrained is not None and hierarchical_attacks().untrained is None
     (paper,) = hierarchical_attacks(imagenet=Digits(), scale="paper").trials
     assert paper.fine == paper.model and paper.images == 1000

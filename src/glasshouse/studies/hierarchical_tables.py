@@ -11,18 +11,20 @@ from ..statistics import Estimate
 from ..study import Section, Table
 from . import hierarchical_ways as ways
 from .gains import Gain
-from .hierarchical_compared import TITLES, against, main
+from .hierarchical_compared import TITLES, against, main, named
 from .hierarchical_found import EXPLAINABILITY, LEVELS, MOVED, PERCEPTIBILITY, Bout, Degenerate
 from .hierarchical_measured import SHARE, readings
 from .hierarchical_published import NUMBERED, PUBLISHED
 
 GAP = "\u00a0"  # a space that no line breaks at
+CONCENTRATED = ("gini", "entropy", "inside", "area", "shift_original", "shift_adversarial", *MOVED)
+RELATED = tuple(m for m in EXPLAINABILITY if m not in CONCENTRATED)
 RIVALS = (ways.MARGIN, ways.SAME_PGD, ways.DEEPFOOL, ways.SMALL_PGD)
 
 
 def tables(b: Bout) -> list[Section]:
     """Everything about one classifier that is read rather than looked at."""
-    return [table for level in LEVELS for table in (norms(b, level), explained(b, level), gained(b, level))]
+    return [table for level in LEVELS for table in (norms(b, level), *explained(b, level), gained(b, level))]
 
 
 def norms(b: Bout, level: str) -> Table:
@@ -32,36 +34,51 @@ def norms(b: Bout, level: str) -> Table:
         theirs = PUBLISHED[level].get(way)
         cells = [str(b.fooling(level, way).count)]
         for measure in PERCEPTIBILITY:
-            cells += [cell(b.over_right(level, way, measure), 4), beside(theirs and getattr(theirs, measure), 4)]
-        cells += [cell(b.fooling(level, way), 1, 100), cell(b.generous(level, way), 1, 100)]
+            cells += [size(b.over_right(level, way, measure)), beside(theirs and getattr(theirs, measure), 4)]
+        cells += [share(b.fooling(level, way)), f"{100 * b.generous(level, way).mean:.1f}"]
         rows.append((way, *cells, beside(theirs and theirs.fooling, 1)))
     note = (
-        "Means over the images that were right, fooled or not, with 95 % intervals; next to them what the paper "
-        "reports of VGG-16 on 393 classes of ImageNet. rho is the norm of the perturbation over that of the image. "
-        "Fooled is the share of the images that were right; the paper counts all images, also those that were wrong."
+        "Means over the images that were right, fooled or not, ± half of their 95 % intervals; next to them what the "
+        "paper reports of VGG-16 on 393 classes of ImageNet. rho is the norm of the perturbation over that of the "
+        "image. Fooled is the share of the images that were right, with its interval; the paper's is of all images, also "
+        "of those that were wrong before."
     )
     columns = ("", "images", *(part for m in PERCEPTIBILITY for part in (TITLES[m], "paper")))
-    columns += ("fooled, %", "counted as there, %", "paper")
+    columns += ("fooled, %", "of all, %", "paper")
     title = f"{b.trial.name}, {level}: who is fooled, and what can be seen of it ({NUMBERED[level]} of the paper)"
     return Table(title, note, columns, tuple(rows), named=1)
 
 
-def explained(b: Bout, level: str) -> Table:
+def explained(b: Bout, level: str) -> tuple[Table, Table]:
     """Every measure of explainability, over the images that are fooled."""
-    measures = [m for m in (*EXPLAINABILITY, *MOVED, "inside", "area") if any(m in v for v in b.values[level].values())]
-    rows = [
-        (way, str(fooled(b, level, way)), *(short(b.value(level, way, m)) for m in measures)) for way in b.values[level]
-    ]
-    note = (
-        f"Means over the images that were right and are fooled. Overlap: of the {100 * SHARE:g} % of pixels that are "
-        f"changed most, the share that is also among the most relevant {100 * SHARE:g} % for the original class, the "
-        f"adversarial one, or by Grad-CAM, {SHARE:g} by chance. Rank: Spearman's correlation of the same over all "
-        f"pixels. Moved: the share of the relevance that lies elsewhere afterwards. Shift: the share of that change "
-        f"which lies on the pixels that are changed most. On the object: the share of the perturbation there, next to "
-        f"the object's share of the image, which an even perturbation would have."
+    found = f"{b.trial.name}, {level}"
+    share = f"{100 * SHARE:g} % of the pixels"
+    related = (
+        f"Means over the images that were right and are fooled. Overlap: of the {share} that are changed most, the "
+        f"part that is also among the {share} that are most relevant for the original class, for the adversarial one, or "
+        f"by Grad-CAM, which no attack looks at; {SHARE:g} by chance. Rank: Spearman's correlation over all pixels, 0 by "
+        "chance. More is better."
     )
-    title = f"{b.trial.name}, {level}: does the perturbation explain itself?"
-    return Table(title, note, ("", "images", *(TITLES[m] for m in measures)), tuple(rows), named=1)
+    changed = (
+        "Means over the same images. The Gini index is 1 and the entropy 0 where a single pixel has all of the "
+        f"perturbation. Shift: of what changes in the relevance, the part that lies on the {share} that are changed "
+        "most. Moved: the part of the relevance that lies elsewhere afterwards. On the object: the part of the "
+        "perturbation there, next to the object's size, which an even perturbation would have."
+    )
+    return (
+        means(f"{found}: does the perturbation lie where relevance is?", related, b, level, RELATED),
+        means(f"{found}: how concentrated is it, and what does it move?", changed, b, level, CONCENTRATED),
+    )
+
+
+def means(title: str, note: str, b: Bout, level: str, known: Sequence[str]) -> Table:
+    """Measures by way, as far as they were taken."""
+    measures = [m for m in known if any(m in v for v in b.values[level].values())]
+    rows = [
+        (way, str(b.shared(level, way, way)), *(short(b.value(level, way, m)) for m in measures))
+        for way in b.values[level]
+    ]
+    return Table(title, note, ("", "images", *(named(m) for m in measures)), tuple(rows), named=1)
 
 
 def gained(b: Bout, level: str) -> Table:
@@ -79,17 +96,14 @@ def gained(b: Bout, level: str) -> Table:
     return Table(f"{b.trial.name}, {level}: what {own} explains more than others", note, columns, tuple(rows), named=1)
 
 
-def fooled(b: Bout, level: str, way: str) -> int:
-    """How many images were right and are fooled."""
-    return b.shared(level, way, way)
+def size(e: Estimate) -> str:
+    """``0.0294±0.0012``: half of the interval of a mean, which is the same on both sides."""
+    return f"{e.mean:.4f}±{(e.high - e.low) / 2:.4f}" if e.count else "–"
 
 
-def cell(e: Estimate, digits: int, scale: float = 1) -> str:
-    """``0.0294 [0.0280, 0.0310]``"""
-    if not e.count or isnan(e.mean):
-        return "–"
-    mean, low, high = (f"{scale * value:.{digits}f}" for value in (e.mean, e.low, e.high))
-    return f"{mean} [{low},{GAP}{high}]"
+def share(e: Estimate) -> str:
+    """``87.1 [83, 90]`` per cent."""
+    return f"{100 * e.mean:.1f} [{100 * e.low:.0f},{GAP}{100 * e.high:.0f}]" if e.count else "–"
 
 
 def short(e: Estimate) -> str:
