@@ -40,8 +40,8 @@ def norms(b: Bout, level: str) -> Table:
     note = (
         "Means over the images that were right, fooled or not, ± half of their 95 % intervals; next to them what the "
         "paper reports of VGG-16 on 393 classes of ImageNet. rho is the norm of the perturbation over that of the "
-        "image. Fooled is the share of the images that were right, with its interval; the paper's is of all images, also "
-        "of those that were wrong before."
+        "image. Fooled is the share of the images that were right, with its interval; the paper's is of all images, "
+        "also of those that were wrong before."
     )
     columns = ("", "images", *(part for m in PERCEPTIBILITY for part in (TITLES[m], "paper")))
     columns += ("fooled, %", "of all, %", "paper")
@@ -55,9 +55,9 @@ def explained(b: Bout, level: str) -> tuple[Table, Table]:
     share = f"{100 * SHARE:g} % of the pixels"
     related = (
         f"Means over the images that were right and are fooled. Overlap: of the {share} that are changed most, the "
-        f"part that is also among the {share} that are most relevant for the original class, for the adversarial one, or "
-        f"by Grad-CAM, which no attack looks at; {SHARE:g} by chance. Rank: Spearman's correlation over all pixels, 0 by "
-        "chance. More is better."
+        f"part that is also among the {share} that are most relevant for the original class, for the adversarial "
+        f"one, or by Grad-CAM, which no attack looks at; {SHARE:g} by chance. Rank: Spearman's correlation over all "
+        "pixels, 0 by chance. More is better."
     )
     changed = (
         "Means over the same images. The Gini index is 1 and the entropy 0 where a single pixel has all of the "
