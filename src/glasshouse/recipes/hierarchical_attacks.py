@@ -72,9 +72,8 @@ def hierarchical_attacks(
     if cifar100 is not None:
         known = TRAININGS["small"]
         data = less(cifar100, known.images)
-        trials.append(
-            stages("CIFAR-100", data, known.network, known.training, hierarchy or known.hierarchy, SIZES[scale])
-        )
+        size = SIZES[scale]._replace(batch_size=100)  # 20 fine networks share a batch
+        trials.append(stages("CIFAR-100", data, known.network, known.training, hierarchy or known.hierarchy, size))
     return HierarchicalAttacks(
         trials=tuple(trials) or digits(model, hierarchy or ROUND),
         untrained=untrained or (VGG if scale != "smoke" else None),
