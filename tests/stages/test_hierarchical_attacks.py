@@ -191,6 +191,20 @@ def test_few_images_decide_nothing() -> None:
     assert enough.verdict == SUPPORTED and enough.measured == "better by 10 of 10 measures, worse by none, 9 images"
 
 
+def test_half_of_the_measures_are_not_most() -> None:
+    part = "coarse: explains itself better than the same"
+    five, six = (verdict(both(MARGIN, **dict.fromkeys(EXPLAINABILITY[n:], 0.5)), part) for n in (5, 6))
+    assert (five.verdict, five.measured[:17]) == (REFUTED, "better by 5 of 10")
+    assert (six.verdict, six.measured[:17]) == (SUPPORTED, "better by 6 of 10")
+
+
+@pytest.mark.parametrize("what", ["value", "slope"])
+def test_a_loss_that_has_either_a_size_or_a_slope_is_not_inert(what: str) -> None:
+    small, large = losses().values, losses(size=0.02).values
+    told = verdict(bout(lost=Degenerate("network", {**small, what: large[what]})), "as printed is 0")
+    assert told.verdict == REFUTED
+
+
 def test_p_values_are_corrected_for_the_measures() -> None:
     found = against(bout(), "coarse", LRP10, MARGIN, ("gini", "entropy"))
     alone = against(bout(), "coarse", LRP10, MARGIN, ("gini",))
