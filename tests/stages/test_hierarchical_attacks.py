@@ -244,9 +244,11 @@ def test_numbers_of_both_tables() -> None:
 
 
 def test_published_numbers_stand_beside_ours() -> None:
-    table = norms(both(DEEPFOOL, rho_2=0.006, fooled=0.5), "fine")
+    b = both(DEEPFOOL, rho_2=0.006, fooled=0.5)
+    b.values["fine"][DEEPFOOL]["rho_1"] = (torch.arange(IMAGES) >= 10).float()  # only where nothing is fooled
+    table = norms(b, "fine")
     row = dict(zip(table.columns, next(r for r in table.rows if r[0] == DEEPFOOL), strict=True))
-    assert row["images"] == "20" and row["rho, l2"] == "0.0060±0.0000"
+    assert row["images"] == "20" and row["rho, l2"] == "0.0060±0.0000" and row["rho, l1"].startswith("0.5000")
     theirs = [c for c, name in zip(table.rows[-2], table.columns, strict=True) if name == "paper"]
     assert table.rows[-2][0] == DEEPFOOL and theirs == ["0.0020", "0.0013", "0.0029", "100.0"]
     assert row["fooled, %"].startswith("50.0 [30") and row["of all, %"] == "58.3"
@@ -278,10 +280,12 @@ def test_gains_are_over_control_and_rivals() -> None:
 
 
 def test_every_reading_of_the_loss_has_a_row() -> None:
-    table = degenerate([losses(), losses(along=0.25)._replace(name="other")])
+    uneven = losses(along=0.25).values
+    uneven["value"] = uneven["value"] * torch.tensor([0.5, 2])
+    table = degenerate([losses(), Degenerate("other", uneven)])
     assert len(table.rows) == 2 * len(readings())
     assert table.rows[0] == ("network", "z+, z-beta", "1", "1", "1.0e-08", "1.0e-08", "1.0e+00", "0.5000")
-    assert table.rows[len(readings()) + 1][2:] == ("logit", "1", "1.0e+00", "1.0e+00", "0.0e+00", "0.2500")
+    assert table.rows[len(readings()) + 1][2:] == ("logit", "1", "2.0e+00", "1.0e+00", "0.0e+00", "0.2500")
 
 
 # figures and the document
@@ -321,6 +325,12 @@ def test_the_document_is_whole_and_plain() -> None:
         "the network: where relevance goes (Fig. 1, 2 of the paper)"
     ]
     assert all(drawn(section)["title"] for section in found.sections)
+
+
+def test_results_are_of_their_own_level() -> None:
+    b = bout({("fine", LRP10): {"fooled": 0.5}})
+    found = document(study(b), [b], None, "cpu").results["trials"]["the network"]
+    assert [found[level]["ways"][LRP10]["fooled"]["mean"] for level in LEVELS] == [1, 0.5]
 
 
 def test_our_numbers_stand_beside_what_contradicts_itself() -> None:
