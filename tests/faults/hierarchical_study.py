@@ -93,4 +93,25 @@ FAULTS = [
     Fault(
         "a network without weights", RECIPE, 'if getattr(network, "weights", None) == "":', "if network is None:", STUDY
     ),
+    Fault(
+        "what is wrong is attacked, too",
+        "studies/hierarchical_measured.py",
+        "x_adv[right] = searched(attack, model, at(batch, right))",
+        "x_adv = searched(attack, model, batch)",
+        "tests/oracles/test_level_measures.py",
+    ),
+    Fault(
+        "right on the fine level is right on the coarse one",
+        "studies/hierarchical_measured.py",
+        "return right & (said.fine == labels.fine) if scene.fine else right",
+        "return right",
+        "tests/oracles/test_level_measures.py",
+    ),
+    Fault(
+        "another margin than the level's",
+        "studies/hierarchical_measured.py",
+        "    control = rows[-1]\n",
+        "    control = rows[0]\n",
+        "tests/oracles/test_level_measures.py",
+    ),
 ]

@@ -8,12 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..attacks import (
-    CoarseChanges,
-    FineChanges,
-    LogitMargin,
-    RelevanceLoss,
-)
+from ..attacks import CoarseChanges, FineChanges, LogitMargin, RelevanceLoss
 from ..attacks.regions import searched
 from ..attacks.relevance import Level, sloped
 from ..attacks.shifting import ShiftLoss
@@ -21,6 +16,7 @@ from ..explainers import LRP, AtCoarse, AtFine, Composite, Epsilon, GradCAM, Log
 from ..hierarchy import Labels, hierarchical, labels_of, route
 from ..metrics.perceptibility import distortion
 from ..metrics.perturbation import entropy, gini, inside, moved, overlap, perturbation, rank, relevance_shift
+from ..metrics.verdicts import at
 from ..modes import frozen
 from ..shifts import Scene, rival
 from ..types import Attack, Batch, Criterion, Explainer
@@ -35,45 +31,34 @@ class Attacked(NamedTuple):
     """Images before and after, on the model's device."""
 
     batch: Batch
+    labels: Labels
     x_adv: Tensor
 
 
 def measured(model: nn.Module, batch: Batch, attack: Attack, level: str, judge: Explainer = JUDGE) -> dict[str, Tensor]:
     """Values of each image by name, ``[B]``; those of explanations are NaN where nothing changed.
 
-    The adversarial class is the one that the level says in the end, or the runner-up where the attack failed.
-    ``judge`` is an explainer that no attack here looks at.
+    What is wrong before on the level, or for the fine one on either, is not attacked. The adversarial class is the one
+    that the level says in the end, or the runner-up where the attack failed. ``judge`` is an explainer that no attack
+    here looks at.
     """
     with frozen(model):
-        x_adv = searched(attack, model, batch)
-        found = Attacked(batch, x_adv)
         scene = Scene(model, CRITERIA[level], PLAIN)
-        return {**fooled(model, found, scene), **seen(found), **explained(model, found, scene, judge), "x_adv": x_adv}
+        labels = labels_of(batch.y, scene.levels.hierarchy)
+        right = right_before(scene, batch.x, labels)
+        x_adv = batch.x.clone()
+        if right.any():
+            x_adv[right] = searched(attack, model, at(batch, right))
+        found = Attacked(batch, labels, x_adv)
+        said = {"right": right.float(), "fooled": scene.look(x_adv, labels).met.float()}
+        return {**said, **seen(found), **explained(model, found, scene, judge), "x_adv": x_adv}
 
 
-def fooled(model: nn.Module, a: Attacked, scene: Scene) -> dict[str, Tensor]:
-    """Who is right on the level before, and whether the criterion is met after."""
-    levels = hierarchical(model, scene.criterion)
-    truth, said = labels_of(a.batch.y, levels.hierarchy), route(levels, a.batch.x)
-    right = said.coarse == truth.coarse
-    if scene.fine:
-        right = right & (said.fine == truth.fine)
-    after = scene.look(a.x_adv, truth)
-    return {
-        "right": right.float(),
-        "fooled": after.met.float(),
-        "other": other(after.logits, own(scene, truth)).float(),
-    }
-
-
-def own(scene: Scene, truth: Labels) -> Tensor:
-    """The true class of the level, ``[B]``."""
-    return truth.fine if scene.fine else truth.coarse
-
-
-def other(logits: Tensor, y: Tensor) -> Tensor:
-    """Where the level says another class, whatever becomes of the other level: the paper's counting, ``[B]`` bool."""
-    return logits.argmax(1) != y
+def right_before(scene: Scene, x: Tensor, labels: Labels) -> Tensor:
+    """Which images are right on the level, for the fine one on both, ``[B]`` bool."""
+    said = route(scene.levels, x)
+    right = said.coarse == labels.coarse
+    return right & (said.fine == labels.fine) if scene.fine else right
 
 
 def seen(a: Attacked) -> dict[str, Tensor]:
@@ -88,10 +73,10 @@ def seen(a: Attacked) -> dict[str, Tensor]:
 
 def explained(model: nn.Module, a: Attacked, scene: Scene, judge: Explainer) -> dict[str, Tensor]:
     """What the perturbation has to do with the relevance of both classes, and how much of that it moves."""
-    truth = labels_of(a.batch.y, scene.levels.hierarchy)
-    mine = own(scene, truth)
-    targets = torch.stack([mine, rival(scene.look(a.x_adv, truth).logits, mine)], 1)
-    before, after = (scene.relevance(x, truth, targets).detach() for x in (a.batch.x, a.x_adv))
+    labels = a.labels
+    own = labels.fine if scene.fine else labels.coarse
+    targets = torch.stack([own, rival(scene.look(a.x_adv, labels).logits, own)], 1)
+    before, after = (scene.relevance(x, labels, targets).detach() for x in (a.batch.x, a.x_adv))
     delta = perturbation(a.batch.x, a.x_adv)
     found = {}
     for k, name in enumerate(("original", "adversarial")):
@@ -99,7 +84,7 @@ def explained(model: nn.Module, a: Attacked, scene: Scene, judge: Explainer) -> 
         found[f"rank_{name}"] = rank(delta, before[:, k])
         found[f"moved_{name}"] = moved(before[:, k], after[:, k])
         found[f"shift_{name}"] = relevance_shift(before[:, k], after[:, k], delta, SHARE)
-    looks = (AtFine if scene.fine else AtCoarse)(judge)(model, a.batch.x, truth.fine)
+    looks = (AtFine if scene.fine else AtCoarse)(judge)(model, a.batch.x, labels.fine)
     return found | {"overlap_judge": overlap(delta, looks, SHARE), "rank_judge": rank(delta, looks)}
 
 

@@ -51,14 +51,14 @@ def way(name: str, attack: Attack, small: Attack | None = None) -> LevelWay:
     return LevelWay(name, AtLevel(attack, CoarseChanges()), AtLevel(small or attack, FineChanges()))
 
 
-def of_eps(eps: float, images: int = 0) -> tuple[LevelWay, ...]:
+def of_eps(eps: float) -> tuple[LevelWay, ...]:
     """The LRP attack, its control and PGD with the same steps, number of steps and budget."""
     ball, step = Linf(eps=eps / 255), STEP * eps / 255
     pgd = PGD(ball=ball, steps=STEPS, step_size=STEP, random_start=False)
     coarse, fine = LRPCoarse(ball=ball, steps=STEPS, step=step), LRPFine(ball=ball, steps=STEPS, step=step)
     control = LogitMargin()
     return (
-        LevelWay(LRP.format(eps), coarse, fine, images),
+        LevelWay(LRP.format(eps), coarse, fine),
         LevelWay(
             MARGIN.format(eps),
             LRPCoarse(loss=control, ball=ball, steps=STEPS, step=step),
