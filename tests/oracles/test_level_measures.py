@@ -15,7 +15,7 @@ from nets import SIDE, TwoLevelNet, seeded_net
 
 
 def subject(count: int = 24) -> tuple[TwoLevelNet, Batch]:
-    """A network of two levels, and images: of three, one is right, one wrong within its superclass, one on both levels."""
+    """A network of two levels, and images: of three one is right, one wrong on the fine level, one on both."""
     net = TwoLevelNet(seeded_net(seed=3, activation=nn.ReLU)).eval()
     x = torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
     said = route(net, x)
