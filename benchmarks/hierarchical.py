@@ -138,7 +138,7 @@ def main() -> None:
         gains = []
         for level in LEVELS:
             values = attacked(model, batch, level)
-            Console().print(explained(values, level))
+            Console(width=120).print(explained(values, level))
             figures[f"fooling_{level}"] = float(values[ACTIVE]["fooled"].mean())
             gains.append(gain(values, RIVAL, "rank_original").difference)
         figures["explainability_gain_over_pgd"] = mean(gains)

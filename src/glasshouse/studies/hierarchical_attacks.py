@@ -26,6 +26,7 @@ from ..train import Training, fresh, validation_of
 from ..types import Architecture, Batch, Data, Progress, Samples
 from . import hierarchical_ways as known
 from .coarse_to_fine import checked, trained, trained_two_levels
+from .coarse_to_fine_document import named
 from .hierarchical_document import document
 from .hierarchical_found import Bout, Degenerate
 from .hierarchical_measured import CRITERIA, JUDGE, PLAIN, degeneracy, measured
@@ -214,7 +215,7 @@ class Attacks:
         if self.study.untrained is None:
             return None
         take = partial(untrained, self.study.untrained, self.study.side, self.study.seed, room.device)
-        return Degenerate(f"{type(self.study.untrained).__name__}, untrained", room.step("untrained-degenerate", take))
+        return Degenerate(f"{named(self.study.untrained)}, untrained", room.step("untrained-degenerate", take))
 
 
 def untrained(architecture: Architecture, side: int, seed: int, device: str) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..hierarchy import Hierarchy
 from ..shifts import RelevanceShift
-from ..statistics import Estimate, compare, estimate
+from ..statistics import Estimate, compare, estimate, t_interval
 from .gains import Gain
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ class Bout(NamedTuple):
         """The mean of a measure over images that were right and are fooled."""
         values = self.values[level][way]
         if measure not in values:
-            return estimate(torch.empty(0).double().numpy())
-        return estimate(values[measure][fooled(values)].double().numpy())
+            return averaged(torch.empty(0))
+        return averaged(values[measure][fooled(values)])
 
     def over_right(self, level: str, way: str, measure: str) -> Estimate:
         """The mean over all images that were right, fooled or not: what the paper's tables have."""
         values = self.values[level][way]
-        return estimate(values[measure][values["right"] > 0].double().numpy())
+        return averaged(values[measure][values["right"] > 0])
 
     def gain(self, level: str, own: str, other: str, measure: str) -> Gain | None:
         """How much higher a measure is (lower, for entropy) over the images that both ways fool: at an equal fooling
@@ -88,6 +88,14 @@ class Bout(NamedTuple):
     def shared(self, level: str, own: str, other: str) -> int:
         """How many images both ways fool."""
         return int(together(self.values[level][own], self.values[level][other]).sum())
+
+
+def averaged(values: Tensor) -> Estimate:
+    """The mean of sizes, which are no shares even where all of them are 0."""
+    known = values[values.isfinite()].double().numpy()
+    if not len(known):
+        return estimate(known)
+    return Estimate(float(known.mean()), *t_interval(known), len(known))
 
 
 def fooled(values: Mapping[str, Tensor]) -> Tensor:
