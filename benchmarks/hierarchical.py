@@ -11,6 +11,7 @@ Without the folder of weights and images there is the first part only.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from glasshouse.attacks.shifting import ShiftLoss
 from glasshouse.data import Parquet
 from glasshouse.data.superclasses import covered
 from glasshouse.explainers.lrp.signs import parts_kept
+from glasshouse.explainers.superpixels import chunks
 from glasshouse.hierarchies import ImageNetSuperclasses
 from glasshouse.hierarchy import labels_of, route
 from glasshouse.models import TorchVision
@@ -47,7 +49,7 @@ HIERARCHY = ImageNetSuperclasses()(tuple(map(str, range(CLASSES))))
 Values = dict[str, dict[str, Tensor]]  # by way and measure
 
 
-def iteration(model: nn.Module, loss: ShiftLoss, fine: bool, x: Tensor, y: Tensor) -> Tensor:
+def iteration(model: GroupedNetwork, loss: ShiftLoss, fine: bool, x: Tensor, y: Tensor) -> Tensor:
     """One step's slope."""
     return sloped(loss, Level(model, fine, labels_of(y, HIERARCHY)), x).gradient
 
@@ -59,7 +61,7 @@ def cost(repetitions: int, images: int) -> tuple[Table, dict[str, float]]:
     model = GroupedNetwork(flat, HIERARCHY).eval()
     x = torch.rand(images, 3, SIDE, SIDE)
     y = route(model, x).fine
-    functions = {
+    functions: dict[str, Callable[[], object]] = {
         "forward_backward": partial(forward_backward, flat, x, y),
         "coarse": partial(iteration, model, ExplanationActive(), False, x, y),
         "fine": partial(iteration, model, ExplanationActive(), True, x, y),
@@ -77,14 +79,15 @@ def cost(repetitions: int, images: int) -> tuple[Table, dict[str, float]]:
     return table, figures
 
 
-def subject(root: Path, images: int) -> tuple[nn.Module, Batch]:
+def subject(root: Path, images: int) -> tuple[GroupedNetwork, Batch]:
     """SqueezeNet read as two levels, and images that it is right about."""
     weights = str(root / "weights" / "squeezenet1_1-imagenet.safetensors")
     model = GroupedNetwork(TorchVision(name="squeezenet1_1", weights=weights)(CLASSES), HIERARCHY).eval()
     (file,) = (root / "imagenet-sample").glob("sample*.parquet")
     samples = covered(Parquet(train=str(file), size=227, classes=CLASSES, validation=0.01)("train"), HIERARCHY)
     batch = samples[list(range(len(samples)))]
-    right = torch.cat([route(model, part).fine for part in batch.x.split(32)]) == batch.y
+    said = [route(model, batch.x[part]).fine for part in chunks(len(batch.y), 32)]
+    right = torch.cat(said) == batch.y
     chosen = right.nonzero()[:, 0][:images]
     return model, Batch(batch.x[chosen], batch.y[chosen])
 
