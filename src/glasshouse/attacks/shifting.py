@@ -126,7 +126,8 @@ class PaperLiteral:
     """Eq. (7) as it is written: relevance starts from 1, z+ above z-beta, p = 1 (Heidarizadeh et al., ICASSP 2025,
     https://arxiv.org/abs/2501.10906).
 
-    It is 0 at every point, but for relevance that rules lose and for rounding: nothing to descend.
+    It is 0 at every point, but for relevance that rules lose (in black areas, where a denominator of z-beta can be 0)
+    and for rounding: nothing to descend.
     """
 
     def __call__(self, network: nn.Module, x: Tensor, choose: Choice) -> Scored:
@@ -138,7 +139,7 @@ class PaperPlausible:
     """Eq. (7) where relevance starts from the logit, as in the code that the paper builds on (Dombrowski et al.,
     NeurIPS 2019, https://arxiv.org/abs/1906.07983).
 
-    It is the margin between both logits: :class:`LogitMargin` at three to four times the price.
+    It is the margin between both logits: :class:`LogitMargin` at five times the price.
     """
 
     def __call__(self, network: nn.Module, x: Tensor, choose: Choice) -> Scored:
