@@ -37,7 +37,7 @@ from glasshouse.hierarchy import labels_of, route
 from glasshouse.models import TorchVision
 from glasshouse.models.two_levels import GroupedNetwork
 from glasshouse.statistics import Comparison, compare
-from glasshouse.studies.hierarchical_found import EXPLAINABILITY, LEVELS, LOWER
+from glasshouse.studies.hierarchical_found import EXPLAINABILITY, LEVELS, LOWER, together
 from glasshouse.studies.hierarchical_measured import measured
 from glasshouse.studies.hierarchical_ways import ACTIVE, CONTROL, RIVAL, of_eps
 from glasshouse.terminal import bars
@@ -109,7 +109,7 @@ def attacked(model: nn.Module, batch: Batch, level: str) -> Values:
 
 def gain(values: Values, other: str, measure: str) -> Comparison:
     """How much more of a measure the LRP attack has, over images that both fool."""
-    both = (values[ACTIVE]["fooled"] > 0) & (values[other]["fooled"] > 0)
+    both = together(values[ACTIVE], values[other])
     sign = -1 if measure in LOWER else 1
     own, rival = (sign * values[name][measure][both].double().numpy() for name in (ACTIVE, other))
     return compare(own, rival)

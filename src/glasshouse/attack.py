@@ -40,8 +40,8 @@ def attack(
     """Attack images; in a notebook the result shows itself.
 
     Where the true class is not known (``y`` None, or -1), or a model of two levels has it in no superclass, the attack
-    is against the predicted one. An image is left
-    alone as soon as it is broken; ``full`` spends the whole budget on every image.
+    is against the predicted one. An image is left alone as soon as it is broken; ``full`` spends the whole budget on
+    every image.
 
     Shape: x ``[N, C, H, W]`` or one image ``[C, H, W]``, in [0, 1]; y ``[N]``.
     Cost: the attack's, and three forward passes; of a hierarchical model its levels and the relevance of some images.

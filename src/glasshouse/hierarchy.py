@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-NOWHERE = -1
+from .types import NOWHERE
 
 
 class Hierarchy(NamedTuple):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..hierarchy import NOWHERE, Hierarchies, Hierarchy
+from ..hierarchy import Hierarchies, Hierarchy
 from ..labels import several
-from ..types import Batch, Data, Samples
+from ..types import NOWHERE, Batch, Data, Samples
 from .samples import Subset, batches, check_split, title_of
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..hierarchy import NOWHERE, Hierarchy, Levels, Part
+from ..hierarchy import Hierarchy, Levels, Part
+from ..types import NOWHERE
 
 
 class GroupLogits(nn.Module):

@@ -5,7 +5,7 @@ Heidarizadeh et al., ICASSP 2025, https://arxiv.org/abs/2501.10906
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -153,33 +153,15 @@ class Attacks:
         """One classifier under all attacks."""
         trial, name = subject.trial, store_name(subject.trial.name)
         model = subject.model(room, self.study.seed)
+        shown = self.shown(model, subject)
         values: dict[str, dict[str, dict[str, Tensor]]] = {"coarse": {}, "fine": {}}
         for way in trial.ways:
             for level in values:
-                take = partial(self.attacked, model, subject, way, level, room.progress)
+                take = partial(attacked, model, subject, way, level, shown, room.progress)
                 values[level][way.name] = room.step(f"{name}-{level}-{store_name(way.name)}", take)
         losses = room.step(f"{name}-degenerate", partial(self.degenerate, model, subject))
-        pictures = tuple(shift for level in values for shift in self.pictured(model, subject, level, values[level]))
+        pictures = tuple(shift for level in values for shift in pictured(model, subject, level, values[level], shown))
         return Bout(trial, hierarchical(model, self).hierarchy, values, Degenerate(trial.name, losses), pictures)
-
-    def attacked(
-        self, model: nn.Module, subject: Subject, way: LevelWay, level: str, progress: Progress
-    ) -> dict[str, Tensor]:
-        """Values of each image, and how those that are shown ended."""
-        count = min(way.images or len(subject.test), len(subject.test))
-        attack, label = getattr(way, level), f"{subject.trial.name}: {way.name}, {level}"
-        shown = self.shown(model, subject)
-        parts, ended = [], []
-        for part in chunks(count, subject.trial.batch_size):
-            progress(label, part.start, count)
-            index = list(range(part.start, part.stop))
-            values = measured(model, subject.test[index].to(device_of(model)), attack, level, JUDGE)
-            x_adv = values.pop("x_adv").cpu()
-            ended += [x_adv[i - part.start] for i in shown if i in index]
-            parts.append({k: v.cpu() for k, v in values.items()})
-        progress(label, count, count)
-        found = {k: torch.cat([values[k] for values in parts]) for k in parts[0]}
-        return found | ({"x_adv": torch.stack(ended)} if len(ended) == len(shown) and shown else {})
 
     def shown(self, model: nn.Module, subject: Subject) -> list[int]:
         """The first images that are right on both levels and not alone in their superclass."""
@@ -191,18 +173,6 @@ class Attacks:
         sizes = torch.tensor([len(group) for group in levels.hierarchy.groups])
         right = route(levels, batch.x.to(device_of(model))).fine.cpu() == truth.fine
         return (right & (sizes[truth.coarse] > 1)).nonzero()[:, 0].tolist()[: self.study.pictures]
-
-    def pictured(
-        self, model: nn.Module, subject: Subject, level: str, values: Mapping[str, dict[str, Tensor]]
-    ) -> tuple[RelevanceShift, ...]:
-        """The paper's figures of some images."""
-        shown = self.shown(model, subject)
-        attacks = {name: values[name]["x_adv"] for name in SHOWN if "x_adv" in values.get(name, {})}
-        if not shown or not attacks:
-            return ()
-        batch = subject.test[shown]
-        titles = [f"{subject.trial.name}: {subject.test.classes[int(k)]}" for k in batch.y]
-        return relevance_shifts(model, batch.x, batch.y, attacks, CRITERIA[level], PLAIN, titles=titles)
 
     def degenerate(self, model: nn.Module, subject: Subject) -> dict[str, Tensor]:
         """The paper's loss on the first images."""
@@ -216,6 +186,37 @@ class Attacks:
             return None
         take = partial(untrained, self.study.untrained, self.study.side, self.study.seed, room.device)
         return Degenerate(f"{named(self.study.untrained)}, untrained", room.step("untrained-degenerate", take))
+
+
+def attacked(
+    model: nn.Module, subject: Subject, way: LevelWay, level: str, shown: Sequence[int], progress: Progress
+) -> dict[str, Tensor]:
+    """Values of each image, and how those that are shown ended."""
+    count = min(way.images or len(subject.test), len(subject.test))
+    attack, label = getattr(way, level), f"{subject.trial.name}: {way.name}, {level}"
+    parts, ended = [], []
+    for part in chunks(count, subject.trial.batch_size):
+        progress(label, part.start, count)
+        index = list(range(part.start, part.stop))
+        values = measured(model, subject.test[index].to(device_of(model)), attack, level, JUDGE)
+        x_adv = values.pop("x_adv").cpu()
+        ended += [x_adv[i - part.start] for i in shown if i in index]
+        parts.append({k: v.cpu() for k, v in values.items()})
+    progress(label, count, count)
+    found = {k: torch.cat([values[k] for values in parts]) for k in parts[0]}
+    return found | ({"x_adv": torch.stack(ended)} if len(ended) == len(shown) and shown else {})
+
+
+def pictured(
+    model: nn.Module, subject: Subject, level: str, values: Mapping[str, dict[str, Tensor]], shown: Sequence[int]
+) -> tuple[RelevanceShift, ...]:
+    """The paper's figures of some images."""
+    attacks = {name: values[name]["x_adv"] for name in SHOWN if "x_adv" in values.get(name, {})}
+    if not shown or not attacks:
+        return ()
+    batch = subject.test[shown]
+    titles = [f"{subject.trial.name}: {subject.test.classes[int(k)]}" for k in batch.y]
+    return relevance_shifts(model, batch.x, batch.y, attacks, CRITERIA[level], PLAIN, titles=titles)
 
 
 def untrained(architecture: Architecture, side: int, seed: int, device: str) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@ https://arxiv.org/abs/2501.10906, their readings, and the controls that they lac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from ..attacks import (
     FGSM,
@@ -51,36 +51,30 @@ def way(name: str, attack: Attack, small: Attack | None = None) -> LevelWay:
     return LevelWay(name, AtLevel(attack, CoarseChanges()), AtLevel(small or attack, FineChanges()))
 
 
+def on_both(name: str, coarse: LRPCoarse, images: int = 0) -> LevelWay:
+    """An LRP attack with the same settings on both levels."""
+    fine = LRPFine(**{f.name: getattr(coarse, f.name) for f in fields(coarse)})
+    return LevelWay(name, coarse, fine, images)
+
+
 def of_eps(eps: float) -> tuple[LevelWay, ...]:
     """The LRP attack, its control and PGD with the same steps, number of steps and budget."""
-    ball, step = Linf(eps=eps / 255), STEP * eps / 255
-    pgd = PGD(ball=ball, steps=STEPS, step_size=STEP, random_start=False)
-    coarse, fine = LRPCoarse(ball=ball, steps=STEPS, step=step), LRPFine(ball=ball, steps=STEPS, step=step)
-    control = LogitMargin()
+    ball = Linf(eps=eps / 255)
+    active = LRPCoarse(ball=ball, steps=STEPS, step=STEP * eps / 255)
     return (
-        LevelWay(LRP.format(eps), coarse, fine),
-        LevelWay(
-            MARGIN.format(eps),
-            LRPCoarse(loss=control, ball=ball, steps=STEPS, step=step),
-            LRPFine(loss=control, ball=ball, steps=STEPS, step=step),
-        ),
-        way(SAME_PGD.format(eps), pgd),
+        on_both(LRP.format(eps), active),
+        on_both(MARGIN.format(eps), replace(active, loss=LogitMargin())),
+        way(SAME_PGD.format(eps), PGD(ball=ball, steps=STEPS, step_size=STEP, random_start=False)),
     )
 
 
 def readings(images: int) -> tuple[LevelWay, ...]:
     """The paper's loss to the letter, and as the code that it builds on has it, on so many images."""
-    literal, plausible = PaperLiteral(), PaperPlausible()
+    literal = LRPCoarse(loss=PaperLiteral())
     return (
-        LevelWay(PLAUSIBLE, LRPCoarse(loss=plausible), LRPFine(loss=plausible), images),
-        # Nothing moves, so that more steps would be the same step again.
-        LevelWay(
-            LITERAL,
-            LRPCoarse(loss=literal, steps=10, even=False),
-            LRPFine(loss=literal, steps=10, even=False),
-            images,
-        ),
-        LevelWay(LITERAL_EVEN, LRPCoarse(loss=literal), LRPFine(loss=literal), images),
+        on_both(PLAUSIBLE, LRPCoarse(loss=PaperPlausible()), images),
+        on_both(LITERAL, replace(literal, steps=10, even=False), images),  # nothing moves: more steps are the same one
+        on_both(LITERAL_EVEN, literal, images),
     )
 
 
