@@ -134,8 +134,15 @@ FAULTS = [
     Fault(
         "wrong superclass counts",
         FOOLED,
-        "for criterion in {CoarseChanges(), self.criterion}",
-        "for criterion in (self.criterion,)",
+        "for criterion in {CoarseChanges(), aim}",
+        "for criterion in (aim,)",
+        MEASURES,
+    ),
+    Fault(
+        "the coarse level whatever the attack wants",
+        FOOLED,
+        "self.criterion or criterion_of(self.attack)",
+        "self.criterion or CoarseChanges()",
         MEASURES,
     ),
     Fault("right only always", FOOLED, "if not self.right_only:", "if False:", MEASURES),

@@ -80,7 +80,13 @@ FAULTS = [
     Fault("names are formulas", FIGURE, '"text.parse_math": False', '"text.parse_math": True', SHOWN),
     Fault("aim untold of the first", FIGURE, 'WRONG[shift.level] if moment.met else ""', '""', SHOWN),
     # the page of an attack
-    Fault("always the coarse level", LEVELS, 'getattr(attack, "criterion", CoarseChanges())', "CoarseChanges()", SHOWN),
+    Fault(
+        "always the coarse level",
+        "attacks/levels.py",
+        'getattr(attack, "criterion", CoarseChanges())',
+        "CoarseChanges()",
+        SHOWN,
+    ),
     Fault("after as before", LEVELS, "for seen in (found.x, found.x_adv))", "for seen in (found.x, found.x))", SHOWN),
     Fault("met before", LEVELS, "reached(model, criterion, found.x_adv,", "reached(model, criterion, found.x,", SHOWN),
     Fault("wrong ones count", LEVELS, "int((found.right & found.met).sum())", "int(found.met.sum())", SHOWN),

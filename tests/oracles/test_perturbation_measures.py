@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glasshouse.attacks import CoarseChanges, FineChanges
+from glasshouse.attacks import AtLevel, CoarseChanges, FineChanges
 from glasshouse.explainers import AtCoarse, AtFine, SmoothGrad
 from glasshouse.hierarchy import grouped
 from glasshouse.metrics import (
@@ -298,6 +298,8 @@ def test_who_is_fooled_at_a_level_and_who_counts(criterion: Any, every: list[flo
     assert metric(model, batch).tolist() == every
     right_only = FooledAt(attack=metric.attack, criterion=criterion, right_only=True)
     torch.testing.assert_close(right_only(model, batch), torch.tensor(right), equal_nan=True)
+    own = FooledAt(attack=AtLevel(attack=metric.attack, criterion=criterion))  # says itself what it wants
+    assert own(model, batch).tolist() == every
 
 
 def test_a_plain_network_is_refused_before_the_attack_begins() -> None:

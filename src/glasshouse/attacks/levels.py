@@ -107,6 +107,12 @@ class AtLevel:
         return self.criterion(model, y)
 
 
+def criterion_of(attack: Attack) -> Criterion:
+    """What an attack wants of a hierarchical model; of one that does not say, that the superclass changes."""
+    found: Criterion = getattr(attack, "criterion", CoarseChanges())
+    return found
+
+
 @torch.no_grad()
 def met(criterion: Criterion, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Where the criterion is met, ``[B]`` bool."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..attacks import PGD, AtLevel, CoarseChanges, TopK
 from ..attacks.explanations import top_share
-from ..attacks.levels import met
+from ..attacks.levels import criterion_of, met
 from ..explainers import InputGradient
 from ..hierarchy import hierarchical
 from ..spec import require
@@ -45,7 +45,8 @@ class Fooled:
 @dataclass(frozen=True)
 class FooledAt:
     """1 where a criterion on one level is met after the attack, else 0: the mean is the fooling ratio of that level
-    (Heidarizadeh et al., ICASSP 2025, https://arxiv.org/abs/2501.10906).
+    (Heidarizadeh et al., ICASSP 2025, https://arxiv.org/abs/2501.10906). Without a ``criterion`` it is the attack's
+    own, or that the superclass changes where the attack is for no level.
 
     Every image counts, as in the paper: one that the level had wrong without any attack, and has wrong still, as
     fooled. With ``right_only`` images that were wrong before have no value (NaN): of those that the coarse network had
@@ -58,7 +59,7 @@ class FooledAt:
     """
 
     attack: Attack = AtLevel()
-    criterion: Criterion = CoarseChanges()
+    criterion: Criterion | None = None
     right_only: bool = False
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -68,11 +69,12 @@ class FooledAt:
         """The same, with what is known of the batch."""
         hierarchical(verdicts.model, self)  # what is missing shows before the attack takes its time
         x, y = verdicts.batch.x, verdicts.batch.y
-        fooled = met(self.criterion, verdicts.model, verdicts.attacked(self.attack), y).float()
+        aim = self.criterion or criterion_of(self.attack)
+        fooled = met(aim, verdicts.model, verdicts.attacked(self.attack), y).float()
         if not self.right_only:
             return fooled
         # A class can only become another one of its superclass where the superclass is right, too.
-        wrong = [met(criterion, verdicts.model, x, y) for criterion in {CoarseChanges(), self.criterion}]
+        wrong = [met(criterion, verdicts.model, x, y) for criterion in {CoarseChanges(), aim}]
         return fooled.masked_fill(torch.stack(wrong).any(0), torch.nan)
 
 

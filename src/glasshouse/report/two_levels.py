@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..attacks.levels import CoarseChanges, FineChanges, met
+from ..attacks.levels import FineChanges, criterion_of, met
 from ..explainers import LRP
 from ..explainers.superpixels import chunks
 from ..hierarchy import Hierarchical, Hierarchy, route
 from ..modes import device_of, frozen
 from ..shifts import RelevanceShift, relevance_shifts
 from ..titles import attack_title
-from ..types import Attack, Criterion
+from ..types import Criterion
 from . import words
 
 if TYPE_CHECKING:
@@ -41,12 +41,6 @@ class TwoLevels(NamedTuple):
     def fine(self) -> bool:
         """Whether the criterion is about the fine level."""
         return isinstance(self.criterion, FineChanges)
-
-
-def criterion_of(attack: Attack) -> Criterion:
-    """What an attack wants of a hierarchical model; of one that does not say, that the superclass changes."""
-    found: Criterion = getattr(attack, "criterion", CoarseChanges())
-    return found
 
 
 def two_levels(model: nn.Module, found: Attacked, against: Tensor, batch_size: int) -> TwoLevels | None:
