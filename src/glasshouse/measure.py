@@ -58,14 +58,12 @@ def measure(
     done = 0
     with frozen(model):
         for batch in batches(samples, batch_size, device=device_of(model)):
-            verdicts = Verdicts(model, batch)
+            verdicts = Verdicts(model, batch, seed)
             if explainer is not None:
-                with seeded_globally(seed, 0):
-                    verdicts.batch = batch._replace(attribution=explainer(model, batch.x, verdicts.predicted))
+                verdicts = verdicts.by(explainer)
             values = {}
             for metric in weakest_first(metrics):
-                with seeded_globally(seed, 0):
-                    values[repr(metric)] = value(metric, verdicts).detach().cpu()
+                values[repr(metric)] = value(metric, verdicts)
                 progress(label, done * len(metrics) + len(values) * len(batch.x), len(samples) * len(metrics))
             each(verdicts)
             parts.append(values)
@@ -85,6 +83,8 @@ def eps_of(metric: Metric) -> float:
 
 
 def value(metric: Any, verdicts: Verdicts) -> Tensor:
-    """A metric's values, ``[B]``; it is told what is known where it can use that."""
+    """A metric's values on the CPU, ``[B]``; it is told what is known where it can use that."""
     given = getattr(metric, "given", None)
-    return metric(verdicts.model, verdicts.batch) if given is None else given(verdicts)
+    with seeded_globally(verdicts.seed or 0, 0):
+        found: Tensor = metric(verdicts.model, verdicts.batch) if given is None else given(verdicts)
+    return found.detach().cpu()

@@ -179,12 +179,20 @@ class Room:
 
     def step(self, name: str, take: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What a step found, now or before the study was cut off."""
-        path = self.out / "steps" / f"{name}.npz"
+        path = self.kept(name)
         kept = store.load_values(path)
         if kept is None:
             store.keep_values(path, take())
             kept = store.load_values(path)
         return kept or {}
+
+    def took(self, name: str) -> bool:
+        """Whether that step is finished."""
+        return self.kept(name).is_file()
+
+    def kept(self, name: str) -> Path:
+        """Where a step leaves what it found."""
+        return self.out / "steps" / f"{name}.npz"
 
     def trained(
         self,

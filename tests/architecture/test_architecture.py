@@ -23,7 +23,7 @@ ORDER = (
     *("corruptions", "explainers", "attacks", "consistency", "data", "hierarchies", "models", "metrics", "objectives"),
     *("titles", "selectors", "optimizers", "kept", "weighting", "train"),
     *("detectors", "measure", "checks", "refine", "recipe", "outcome", "timer", "store"),
-    *("run", "shifts", "study", "studies", "registry"),
+    *("run", "shifts", "study", "survey", "studies", "registry"),
     *("recipes", "report", "explain", "attack", "evaluate", "review", "terminal", "cli"),
 )
 

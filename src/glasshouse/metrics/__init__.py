@@ -1,6 +1,7 @@
 """Metrics: one value per sample. ``__all__`` is their registry."""
 
 from .accuracy import Accuracy
+from .conciseness import Sparseness
 from .explainability import (
     PerturbationEntropy,
     PerturbationGini,
@@ -42,6 +43,7 @@ __all__ = [
     "RankCorrelation",
     "RelevanceMoved",
     "SmallMargin",
+    "Sparseness",
     "Stability",
     "TopKIntersection",
     "Uncertainty",

@@ -1,7 +1,8 @@
 """Whether the attribution lies where the evidence is.
 
 What a metric cannot do without it names in ``needs``: "mask" is ``batch.mask`` or ``batch.regions``, "attribution" the
-maps of an explainer for the class that is predicted. Users' own metrics may have such a field, too.
+maps of an explainer for the class that is predicted, "right" that the prediction is right wherever models are compared.
+Users' own metrics may have such a field, too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,18 @@ def on_evidence(metric: Metric) -> bool:
     return "mask" in getattr(metric, "needs", ())
 
 
+def on_right(metric: Metric) -> bool:
+    """Whether a metric compares models only on images that all of them get right."""
+    return "right" in getattr(metric, "needs", ())
+
+
+def maps_of(metric: Metric, batch: Batch) -> Tensor:
+    """The attribution, ``[B, H, W]``; ValueError if there is none."""
+    if batch.attribution is None:
+        raise ValueError(f"{type(metric).__name__} needs an explainer")
+    return batch.attribution
+
+
 def evidence(metric: Metric, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Where the evidence is, where a pixel is to be judged, and the attribution, ``[B, H, W]`` each.
 
@@ -40,9 +53,7 @@ def evidence(metric: Metric, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         ValueError: if the batch does not say where the evidence is, or has no attribution.
     """
     inside, judged = judged_evidence(metric, batch)
-    if batch.attribution is None:
-        raise ValueError(f"{type(metric).__name__} needs an explainer")
-    return inside, judged, batch.attribution
+    return inside, judged, maps_of(metric, batch)
 
 
 def judged_evidence(metric: Metric, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..attacks import L2, Linf
 from ..attacks.regions import attacked, searched
+from ..draws import seeded_globally
 from ..labels import right
 from ..types import Attack, Batch, Explainer
+
+T = TypeVar("T")
 
 
 class Verdicts:
@@ -19,16 +24,40 @@ class Verdicts:
 
     An attack goes on only with images that are still right. What the same attack broke with a smaller eps is broken
     with a larger one, too, and by the same perturbation: the smaller ball lies within the larger.
+
+    What metrics of explanations share they find by :meth:`once`. With a ``seed`` it draws the same random numbers
+    whichever metric asks first.
     """
 
-    def __init__(self, model: nn.Module, batch: Batch) -> None:
-        self.model, self.batch = model, batch
-        self.predicted = predicted(model, batch.x)
+    def __init__(self, model: nn.Module, batch: Batch, seed: int | None = None) -> None:
+        self.model, self.batch, self.seed = model, batch, seed
+        self.explainer: Explainer | None = None  # whose maps are in batch.attribution, where that is known
+        self.logits = logits_of(model, batch.x)
+        self.predicted = self.logits.argmax(1)
         self.right = right(self.predicted, batch.y)
         self.found: dict[Any, list[tuple[float, Tensor, Tensor]]] = {}  # by family: eps, who stands, x_adv
         self.full: dict[Any, Tensor] = {}
         self.after: dict[Any, Tensor] = {}  # by attack, the class predicted then
-        self.maps: dict[Any, Tensor] = {}  # by explainer, image and class
+        self.known: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, find: Callable[[], T]) -> T:
+        """What ``find`` finds, at the first call with this key; afterwards the same. The key names all that it
+        depends on beside model and images."""
+        if key not in self.known:
+            if self.seed is None:
+                self.known[key] = find()
+            else:
+                with seeded_globally(self.seed, 0):
+                    self.known[key] = find()
+        found: T = self.known[key]
+        return found
+
+    def by(self, explainer: Explainer) -> Verdicts:
+        """The same verdicts, what is found later included, with the explainer's maps as ``batch.attribution``."""
+        view = copy(self)
+        view.explainer = explainer
+        view.batch = self.batch._replace(attribution=self.explained(explainer))
+        return view
 
     def standing(self, attack: Attack) -> Tensor:
         """Who is right still, ``[B]`` bool."""
@@ -70,12 +99,13 @@ class Verdicts:
 
         It is for the class predicted of the untouched images or, with an attack as ``target``, of those attacked so.
         """
-        key = (explainer, attack, target)
-        if key not in self.maps:
+
+        def find() -> Tensor:
             x = self.batch.x if attack is None else self.attacked(attack)
             classes = self.predicted if target is None else self.turned(target)
-            self.maps[key] = explainer(self.model, x, classes).detach()
-        return self.maps[key]
+            return explainer(self.model, x, classes).detach()
+
+        return self.once((Verdicts.explained, explainer, attack, target), find)
 
 
 def at(batch: Batch, chosen: Tensor) -> Batch:
@@ -84,9 +114,15 @@ def at(batch: Batch, chosen: Tensor) -> Batch:
 
 
 @torch.no_grad()
+def logits_of(model: nn.Module, x: Tensor) -> Tensor:
+    """``[B, classes]``."""
+    logits: Tensor = model(x)
+    return logits
+
+
 def predicted(model: nn.Module, x: Tensor) -> Tensor:
     """The most probable class, ``[B]``."""
-    return model(x).argmax(1)
+    return logits_of(model, x).argmax(1)
 
 
 def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
