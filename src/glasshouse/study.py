@@ -129,11 +129,12 @@ class Bars(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """An image, with what is not selected in the dark."""
+    """An image, with what is not selected in the dark, or in grey under an attribution."""
 
     x: Tensor  # [C, H, W]
     selected: Tensor | None  # [H, W] bool
     caption: str
+    attribution: Tensor | None = None  # [H, W]
 
 
 class Pictures(NamedTuple):

@@ -19,6 +19,7 @@ from ..study import (
     Pictures,
     Section,
     Shifts,
+    Shown,
     Strips,
     Study,
     Table,
@@ -65,7 +66,12 @@ def drawn(section: Section) -> dict[str, Any]:
             return told | {"drawing": plots.bars(section), "long": True}
 
 
-def cell(shown: Any) -> dict[str, str]:
+def cell(shown: Shown) -> dict[str, str]:
     """An image with its caption."""
-    picture = figures.photo(shown.x) if shown.selected is None else figures.darkened(shown.x, shown.selected)
+    if shown.attribution is not None:
+        picture = figures.overlay(shown.x, shown.attribution)
+    elif shown.selected is not None:
+        picture = figures.darkened(shown.x, shown.selected)
+    else:
+        picture = figures.photo(shown.x)
     return {"picture": figures.encoded(picture), "caption": shown.caption}
