@@ -22,13 +22,14 @@ from glasshouse.data.samples import Memory
 from glasshouse.detectors.findings import Findings
 from glasshouse.explainers import LIME, Grid
 from glasshouse.hierarchies import CIFAR10Kinds
+from glasshouse.metrics.localisation import on_maps
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy, Mask
 from glasshouse.recipe import Recipe
 from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.selectors import RandomChoice
 from glasshouse.spec import conforms, parse, pretty, required
-from glasshouse.studies import Compared, LevelTrial, LevelWay, Trial, Way
+from glasshouse.studies import Compared, LevelTrial, LevelWay, NamedModel, Trial, Way
 from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter, Selector
 from nets import SIDE, Boom, Net, TwoLevelNet, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
@@ -43,6 +44,7 @@ REQUIRED: dict[str, Any] = {
     "groups": (("few", (0,)), ("rest", (1, 2))),
     "hierarchy": CIFAR10Kinds(),
     "model": SmallCNN(),
+    "models": (NamedModel("mine", SmallCNN()),),
     "name": "someone/something",
     "objective": CrossEntropy(),
     "path": "groups.json",
@@ -65,8 +67,10 @@ EXTRA: dict[str, dict[str, Any]] = {
 }
 
 # What an explainer cannot do, by the name of its class.
-UNTRAINABLE = {"Captum", "ELIME", "EvolvedFront"}  # says so with a ValueError about create_graph
+BASELINES = {"EdgeMap", "OfRandomisedModel", "RandomMap"}  # no weight of the model has a part in their maps
+UNTRAINABLE = {"Captum", "ELIME", "EvolvedFront", *BASELINES}  # says so with a ValueError about create_graph
 NEEDS_RELU = {"GuidedBackprop"}
+IGNORES_THE_MODEL = {"EdgeMap", "RandomMap"}
 IGNORES_THE_HEAD = {"EigenCAM", "FilterMap"}
 EXPLANATION_ATTACKS = {"MassCentre", "TargetMap", "TargetRegion", "TopK"}  # the map changes, the class does not
 LABEL_FREE = {"KLPGD"}  # the prediction moves, to whichever class
@@ -189,8 +193,10 @@ def test_an_explainer_gives_everything_back_after_an_error(
     explainer: Explainer, create_graph: bool, call: int, net: Net, batch: Batch
 ) -> None:
     before = state(exploding(net, call))
-    refused = create_graph and type(explainer).__name__ in UNTRAINABLE
-    with trained(explainer, create_graph) if refused else suppress(Boom) if call > 1 else pytest.raises(Boom):
+    name = type(explainer).__name__
+    refused = create_graph and name in UNTRAINABLE
+    spared = call > 1 or name in IGNORES_THE_MODEL
+    with trained(explainer, create_graph) if refused else suppress(Boom) if spared else pytest.raises(Boom):
         explainer(net, batch.x, batch.y, create_graph=create_graph)
     assert state(net) == before and not batch.x.requires_grad
 
@@ -351,6 +357,31 @@ def test_a_metric_is_one_finite_number_a_sample(metric: Any, net: Net, batch: Ba
         torch.manual_seed(0)
         torch.testing.assert_close(metric(net, reordered).flip(0), values, equal_nan=True)
     assert state(net) == before
+
+
+FAMILIES = ("conciseness", "stability", "faithfulness", "localisation", "sanity", "alignment")
+OF_EXPLANATIONS = [p for p in exported(metrics) if hasattr(p.values[0], "family")]
+SCALE_DEPENDENT = set[str]()  # metrics of a map that change when it is multiplied
+
+
+@pytest.mark.parametrize("metric", OF_EXPLANATIONS)
+def test_a_metric_of_explanations_says_what_it_is_about_and_which_way_is_better(metric: Any) -> None:
+    assert metric.family in FAMILIES and metric.better in (-1, 0, 1)
+    assert not {"family", "better"} & {f.name for f in fields(metric)}
+
+
+@pytest.mark.parametrize("metric", [p for p in OF_EXPLANATIONS if on_maps(p.values[0])])
+def test_a_metric_of_a_map_does_not_change_when_the_map_is_multiplied(metric: Any, net: Net, batch: Batch) -> None:
+    if type(metric).__name__ in SCALE_DEPENDENT:
+        return
+    maps = batch.attribution
+    assert maps is not None
+    for factor in (2.0**-30, 2.0**20):
+        torch.manual_seed(0)
+        values = metric(net.eval(), batch)
+        torch.manual_seed(0)
+        scaled = metric(net, batch._replace(attribution=maps * factor))
+        torch.testing.assert_close(scaled, values, equal_nan=True)
 
 
 @pytest.mark.parametrize("component", [p for p in EVERY if type(p.values[0]).__name__ in NEEDS_LEVELS])

@@ -1,6 +1,7 @@
 """Explainers: which pixels speak for a class, and how much. ``__all__`` is their registry."""
 
 from .ablation_cam import AblationCAM
+from .baselines import EdgeMap, OfRandomisedModel, RandomMap
 from .by_level import AtCoarse, AtFine
 from .cam import GradCAM, GradCAMPlusPlus, XGradCAM
 from .captum_method import Captum
@@ -34,6 +35,7 @@ __all__ = [
     "Captum",
     "Composite",
     "ConstantFill",
+    "EdgeMap",
     "EigenCAM",
     "Epsilon",
     "EvolvedFront",
@@ -52,8 +54,10 @@ __all__ = [
     "Logit",
     "MeanFill",
     "Occlusion",
+    "OfRandomisedModel",
     "OneHot",
     "Probability",
+    "RandomMap",
     "ScoreCAM",
     "Slic",
     "SmoothGrad",

@@ -80,12 +80,18 @@ class MassInside:
     positive attribution counts as an even one: the share of pixels inside. Without a mask, the evidence is where
     ``batch.regions`` has a class; what those say is not to be judged counts neither way.
 
+    Compares models and explainers on the same images; by chance it is the evidence's share of the image, so that
+    images with large evidence score higher. Quantus divides by the sum with signs, which is another number wherever a
+    map has negatives, and may be anything where they nearly cancel.
+
     Shape: ``[B]`` in [0, 1]; NaN for an image of which nothing is to be judged.
     Raises:
         ValueError: if the batch has neither mask nor regions, or no attribution.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("mask", "attribution")
+    family: ClassVar[str] = "localisation"
+    better: ClassVar[int] = 1
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         inside, judged, attribution = (t.flatten(1) for t in evidence(self, batch))
@@ -112,6 +118,8 @@ class PointingGame:
 
     tolerance: int = 0
     needs: ClassVar[tuple[str, ...]] = ("mask", "attribution")
+    family: ClassVar[str] = "localisation"
+    better: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         require(self, self.tolerance >= 0, "tolerance is at least 0")
@@ -225,6 +233,8 @@ class MIoU:
     explainer: Explainer = GradCAM()
     threshold: float = 0.5
     needs: ClassVar[tuple[str, ...]] = ("mask",)
+    family: ClassVar[str] = "localisation"
+    better: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         require(self, 0 < self.threshold <= 1, "threshold is above 0 and at most 1")
@@ -252,6 +262,8 @@ class ForegroundIoU:
     explainer: Explainer = GradCAM()
     threshold: float = 0.5
     needs: ClassVar[tuple[str, ...]] = ("mask",)
+    family: ClassVar[str] = "localisation"
+    better: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         require(self, 0 < self.threshold <= 1, "threshold is above 0 and at most 1")

@@ -34,10 +34,15 @@ def shares(amount: Tensor) -> Tensor:
 def gini(amount: Tensor) -> Tensor:
     """Gini index of |map| (Hurley & Rickard, IEEE Trans. Inf. Theory 2009, https://arxiv.org/abs/0811.4706), ``[B]``:
     0 where all N pixels are equal, 1 - 1/N where one has all."""
-    ordered = shares(amount).sort(dim=1).values
+    return gini_of(shares(amount)).to(amount.dtype)
+
+
+def gini_of(share: Tensor) -> Tensor:
+    """The same of shares ``[B, N]``."""
+    ordered = share.sort(dim=1).values
     count = ordered.shape[1]
     weights = 2 * torch.arange(1, count + 1, device=ordered.device, dtype=ordered.dtype) - count - 1
-    return (ordered @ weights / count).to(amount.dtype)
+    return ordered @ weights / count
 
 
 def entropy(amount: Tensor) -> Tensor:
