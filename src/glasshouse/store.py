@@ -35,11 +35,13 @@ def opened(out: Path, recipe: object, names: Mapping[str, type]) -> None:
     file = out / "recipe.txt"
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; --out takes a directory")
+    # Listed before the recipe is looked for: another process may be beginning the same run.
+    there = [path for path in out.iterdir() if not path.name.startswith(f".{file.name}.")] if out.is_dir() else []
     if file.is_file():
         if parsed(file, names) != recipe:
             raise ValueError(f"{out} holds a run of another recipe (see {file}); give another --out")
         return
-    if out.is_dir() and any(out.iterdir()):
+    if there:
         raise ValueError(f"{out} is not empty and holds no run; give another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_whole(file, pretty(recipe) + "\n")

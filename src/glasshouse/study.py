@@ -177,6 +177,7 @@ class Room:
     names: Mapping[str, type]
     device: str = "cpu"
     progress: Progress = silent
+    shard: tuple[int, int] = (0, 1)  # (k, n): of what can be shared out, every n-th part from the k-th on, k from 0
 
     def step(self, name: str, take: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What a step found, now or before the study was cut off."""
@@ -233,8 +234,12 @@ class Room:
         return store.Stage(self.out / "networks" / store_name(name))
 
 
+class Unfinished(Exception):
+    """This shard has done its part, and others have not."""
+
+
 class Experiment(Protocol):
-    """A study whose data and models are at hand."""
+    """A study whose data and models are at hand; a shard that is not the last to finish raises Unfinished."""
 
     def conduct(self, room: Room) -> Document: ...
 
@@ -250,16 +255,23 @@ class Study(Protocol):
 
 
 def conduct(
-    study: Study, out: Path, names: Mapping[str, type], *, device: str = "cpu", progress: Progress = silent
+    study: Study,
+    out: Path,
+    names: Mapping[str, type],
+    *,
+    device: str = "cpu",
+    progress: Progress = silent,
+    shard: tuple[int, int] = (0, 1),
 ) -> Document:
     """Carry out a study, or what is left of it, and write everything but the report.
 
     Raises:
         ValueError: before anything is written if data, models or ``out`` cannot be used.
+        Unfinished: if parts of other shards are missing; there are no results then.
     """
     experiment = study(device)
     store.opened(out, study, names)
-    document = experiment.conduct(Room(out, names, device, progress))
+    document = experiment.conduct(Room(out, names, device, progress, shard))
     told = {"claims": [claim._asdict() for claim in document.claims], **document.results}
     write_whole(out / "results.json", json.dumps(without_nan(told), indent=1) + "\n")
     return document

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
@@ -43,6 +45,8 @@ class Survey:
     metrics: tuple[Metric, ...]
     values: dict[Cell, Tensor]  # [N]
     right: Tensor  # [models, N] bool
+    refused: dict[Cell, str] = field(default_factory=dict)  # why it cannot be measured
+    seconds: dict[Cell, float] = field(default_factory=dict)  # what is shared is the first one's
 
     @property
     def judged(self) -> Tensor:
@@ -75,6 +79,7 @@ def survey(
     room: Room | None = None,
     name: str = "",
     shard: tuple[int, int] = (0, 1),
+    tolerant: bool = False,
     batch_size: int = 128,
     seed: int = 0,
     progress: Progress = silent,
@@ -88,15 +93,20 @@ def survey(
     In a ``room`` what is done stays done, batch by batch; ``name`` tells several surveys in one room apart. ``shard``
     (k, n) takes every n-th batch from the k-th on, k from 0; None comes back while batches of other shards are missing.
 
+    With ``tolerant`` everything is tried on one image first, and what raises a ValueError there is left out: its values
+    are NaN, and :attr:`Survey.refused` says why.
+
     Cost: the metrics' and the explainers', for each model once over the samples; a forward pass besides.
     Raises:
         ValueError: if a model cannot take the images, a metric needs an explainer and there is none, or a shard is to
-            be taken without a room.
+            be taken without a room; without ``tolerant``, if a metric cannot be measured.
     """
     tasks = tasks_of(metrics, explainers)
     require_possible(models, samples, shard, room)
     work = Work(samples, tasks, room, name, batch_size, seed)
     right = torch.stack([work.right(*named) for named in models.items()])
+    if tolerant:
+        work.refused = {name: work.tried(name, model, right.all(0)) for name, model in models.items()}
     jobs = list(work.jobs(models, right.all(0)))
     for k, job in enumerate(jobs):
         progress("measure explanations", k, len(jobs))
@@ -105,10 +115,9 @@ def survey(
     progress("measure explanations", len(jobs), len(jobs))
     if not all(work.taken(job) for job in jobs):
         return None
-    values: dict[Cell, Tensor] = {}
-    for model in models:
-        values |= work.columns(model, [job for job in jobs if job.model == model])
-    return Survey(tuple(models), tuple(explainers), tuple(metrics), values, right)
+    columns, seconds = work.columns(jobs, tuple(models))
+    refused = {cell(model, tasks[k]): reason for model, why in work.refused.items() for k, reason in why.items()}
+    return Survey(tuple(models), tuple(explainers), tuple(metrics), columns, right, refused, seconds)
 
 
 def tasks_of(metrics: Sequence[Metric], explainers: Sequence[Explainer]) -> tuple[Task, ...]:
@@ -133,6 +142,8 @@ def require_possible(
     """ValueError unless there are models that take the images, and the shard is one."""
     if not models:
         raise ValueError("there are no models to compare")
+    if len({store_name(name) for name in models}) < len(models):
+        raise ValueError(f"two of the models have one name on disk: {', '.join(models)}")
     if not len(samples):
         raise ValueError("there are no images to compare models on")
     if not 0 <= shard[0] < shard[1]:
@@ -161,6 +172,7 @@ class Work:
         self.samples, self.tasks, self.room, self.name = samples, tasks, room, name
         self.batch_size, self.seed = batch_size, seed
         self.done: dict[str, dict[str, Tensor]] = {}
+        self.refused: dict[str, dict[int, str]] = {}  # by model and number of the task
 
     def step(self, name: str, take: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What a step found, now or before."""
@@ -183,53 +195,97 @@ class Work:
 
         return self.step(f"{store_name(name)}-right", take)["right"]
 
+    def tried(self, name: str, model: nn.Module, judged: Tensor) -> dict[int, str]:
+        """Which tasks raise a ValueError on the first image that they are about, and what it says."""
+
+        def take() -> dict[str, Tensor]:
+            refused: dict[int, str] = {}
+            for kind, images in self.images(judged).items():
+                with frozen(model):
+                    refused |= self.failing(self.verdicts(model, images[:1]), kind) if images else {}
+            return {"refused": torch.tensor(list(json.dumps(refused).encode()), dtype=torch.uint8)}
+
+        kept = self.step(f"{store_name(name)}-tried", take)["refused"]
+        return {int(k): str(why) for k, why in json.loads(bytes(kept.tolist())).items()}
+
+    def failing(self, verdicts: Verdicts, judged: bool) -> dict[int, str]:
+        """Which tasks raise a ValueError, and what it says."""
+        found: dict[int, str] = {}
+        for k, task in self.numbered("", judged).items():
+            try:
+                measured(verdicts, task)
+            except ValueError as error:
+                found[k] = " ".join(str(error).split())
+        return found
+
+    def images(self, judged: Tensor) -> dict[bool, list[int]]:
+        """Which images are judged, and which there are, by whether a task is about those that are judged only."""
+        every = {False: list(range(len(self.samples))), True: judged.nonzero()[:, 0].tolist()}
+        return {kind: every[kind] for kind in dict.fromkeys(map(judging, self.tasks))}
+
+    def numbered(self, model: str, judged: bool) -> dict[int, Task]:
+        """The tasks about all images, or about those that are judged, which the model does not refuse."""
+        refused = self.refused.get(model, {})
+        return {k: task for k, task in enumerate(self.tasks) if judging(task) == judged and k not in refused}
+
+    def verdicts(self, model: nn.Module, images: Sequence[int]) -> Verdicts:
+        """What is to be known of some images."""
+        samples = Subset(self.samples, tuple(images))
+        (batch,) = batches(samples, len(samples), device=device_of(model))
+        return Verdicts(model, batch, self.seed)
+
     def jobs(self, models: Mapping[str, nn.Module], judged: Tensor) -> Iterator[Job]:
         """All batches, model by model."""
-        everything = {False: list(range(len(self.samples))), True: judged.nonzero()[:, 0].tolist()}
-        wanted = dict.fromkeys(judging(task) for task in self.tasks)
         for name in models:
-            for kind in wanted:
-                for part in chunks(len(everything[kind]), self.batch_size):
+            for kind, images in self.images(judged).items():
+                for part in chunks(len(images), self.batch_size):
                     label = f"{store_name(name)}-{'judged' if kind else 'all'}-{part.start:06d}"
-                    yield Job(name, kind, tuple(everything[kind][part]), label)
+                    yield Job(name, kind, tuple(images[part]), label)
 
     def take(self, job: Job, model: nn.Module) -> dict[str, Tensor]:
-        """The values of a batch, by the number of their task."""
-        tasks = {str(k): task for k, task in enumerate(self.tasks) if judging(task) == job.judged}
+        """The values of a batch, by the number of their task, and how long each took."""
 
         def found() -> dict[str, Tensor]:
-            samples = Subset(self.samples, job.images)
+            values: dict[str, Tensor] = {}
             with frozen(model):
-                (batch,) = batches(samples, len(samples), device=device_of(model))
-                return measured(Verdicts(model, batch, self.seed), tasks)
+                verdicts = self.verdicts(model, job.images)
+                for k, task in self.numbered(job.model, job.judged).items():
+                    started = perf_counter()
+                    values[str(k)] = measured(verdicts, task)
+                    values[f"{k} seconds"] = torch.tensor(perf_counter() - started)
+            return values
 
         return self.step(job.name, found)
 
-    def columns(self, model: str, jobs: Sequence[Job]) -> dict[Cell, Tensor]:
-        """The values of one model."""
-        found = {Cell(model, task.explainer, task.metric): self.empty() for task in self.tasks}
+    def columns(self, jobs: Sequence[Job], models: Sequence[str]) -> tuple[dict[Cell, Tensor], dict[Cell, float]]:
+        """The values of all models, and the seconds that they took."""
+        values = {cell(model, task): self.empty() for model in models for task in self.tasks}
+        seconds = dict.fromkeys(values, 0.0)
         for job in jobs:
-            for k, values in self.step(job.name, dict).items():
-                task = self.tasks[int(k)]
-                found[Cell(model, task.explainer, task.metric)][list(job.images)] = values.float()
-        return found
+            found = self.step(job.name, dict)
+            for k in self.numbered(job.model, job.judged):
+                where = cell(job.model, self.tasks[k])
+                values[where][list(job.images)] = found[str(k)].float()
+                seconds[where] += float(found[f"{k} seconds"])
+        return values, seconds
 
     def empty(self) -> Tensor:
         """A column of no values, ``[N]``."""
         return torch.full((len(self.samples),), torch.nan)
 
 
-def measured(verdicts: Verdicts, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
-    """The values of a batch, by the names of the tasks."""
-    found = {}
-    for name, task in tasks.items():
-        seen = verdicts if task.explainer is None else verdicts.by(task.explainer)
-        try:
-            found[name] = value(task.carried, seen)
-        except ValueError as error:
-            by = "" if task.explainer is None else f" by {brief(task.explainer)}"
-            raise ValueError(f"{type(task.metric).__name__}{by}: {error}") from None
-    return found
+def cell(model: str, task: Task) -> Cell:
+    """Where the values of a task of a model belong."""
+    return Cell(model, task.explainer, task.metric)
+
+
+def measured(verdicts: Verdicts, task: Task) -> Tensor:
+    """The values of a batch, ``[B]``; a ValueError says of what."""
+    try:
+        return value(task.carried, verdicts if task.explainer is None else verdicts.by(task.explainer))
+    except ValueError as error:
+        by = "" if task.explainer is None else f" by {brief(task.explainer)}"
+        raise ValueError(f"{type(task.metric).__name__}{by}: {error}") from None
 
 
 def judging(task: Task) -> bool:

@@ -119,6 +119,23 @@ def claims_table(document: Document) -> Table:
     return table
 
 
+def survey_table(document: Document) -> Table:
+    """The means of all models, a line for each metric by each explainer."""
+    told = document.results
+    names = [model["name"] for model in told["models"]]
+    table = Table(title=f"{told['judged']} of {told['images']} images are right by all models", title_justify="left")
+    for heading in ("metric", "explainer", *names):
+        table.add_column(escape(heading), justify="right" if heading in names else "left", overflow="fold")
+    table.add_row("accuracy", "", *(f"{100 * model['accuracy']['mean']:.1f} %" for model in told["models"]))
+    means: dict[tuple[str, str], dict[str, str]] = {}
+    for cell in told["cells"]:
+        row = means.setdefault((cell["title"], cell["by"]), {})
+        row[cell["model"]] = f"{cell['mean']:.3g}" if cell["count"] else "–"
+    for (metric, explainer), found in means.items():
+        table.add_row(escape(metric), escape(explainer), *(found[name] for name in names))
+    return table
+
+
 def explained_table(found: Explanations) -> Table:
     """What each explainer took, and how far it agrees with each other one."""
     from .report.gallery import agreement_table, cost

@@ -38,7 +38,34 @@ Hierarchy = Annotated[
         " hierarchies."
     ),
 ]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(help="A metric, such as 'Distortion(attack=PGD())'; repeatable. See: glasshouse list metrics."),
+]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(help="Accuracy under this attack: 'PGD(ball=Linf(eps=4/255))', StandardEnsemble; repeatable."),
+]
+Models = Annotated[
+    list[str], typer.Option(help="A network: SmallCNN, ResNet18, resnet50, ...; repeatable, to compare several.")
+]
+ManyWeights = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Its weights (.safetensors, .pth), or a folder of them; repeatable: all of one --model, or one for each."
+    ),
+]
+Explainers = Annotated[
+    list[str] | None,
+    typer.Option(help="What explains predictions, for metrics of explanations; repeatable, to compare several."),
+]
+Reference = Annotated[
+    Path | None, typer.Option(help="evaluation.json of the model whose errors the mCE is relative to.")
+]
 NewFolder = Annotated[Path, typer.Option("--out", help="Folder of what comes out: new or empty.")]
+Compared = Annotated[
+    Path, typer.Option("--out", help="Folder of what comes out: new or empty, or of the same comparison to go on with.")
+]
 Drawn = Annotated[int, typer.Option("--seed", help="Seed of everything random, and of which images.", min=0)]
 Settings = Annotated[
     list[str] | None,

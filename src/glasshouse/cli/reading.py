@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from ..recipe import Recipe
     from ..study import Study
-    from ..types import Explainer
+    from ..types import Explainer, Metric
 
 
 def chosen_recipe(text: str, settings: list[str], known: Mapping[str, type]) -> Recipe | Study:
@@ -137,6 +137,15 @@ def components_from(texts: Sequence[str], known: Mapping[str, type], protocol: A
         if not fits(component, protocol):
             raise ValueError(f"{text!r} is no {word}; see: glasshouse list {word}s")
     return found
+
+
+def metrics_from(metrics: Sequence[str], attacks: Sequence[str], known: Mapping[str, type]) -> list[Metric]:
+    """Metrics, then accuracies under attacks, from what a person types."""
+    from ..metrics import Accuracy
+    from ..types import Attack, Metric
+
+    found: list[Any] = components_from(metrics, known, Metric, "metric")
+    return found + [Accuracy(attack=a) for a in components_from(attacks, known, Attack, "attack")]
 
 
 def device_from(text: str) -> str:

@@ -8,6 +8,7 @@ from .explanation_consistency import Compared, ExplanationConsistency
 from .few_samples import FewSamples, Strategy
 from .hierarchical_attacks import HierarchicalAttacks, LevelTrial, LevelWay
 from .lime_refinement import LIMERefinement, Trial
+from .model_survey import ModelSurvey, NamedModel
 
 __all__ = [
     "Compared",
@@ -19,6 +20,8 @@ __all__ = [
     "LIMERefinement",
     "LevelTrial",
     "LevelWay",
+    "ModelSurvey",
+    "NamedModel",
     "Strategy",
     "TrainedCoarseToFine",
     "Trial",
