@@ -30,7 +30,18 @@ from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.selectors import RandomChoice
 from glasshouse.spec import conforms, parse, pretty, required
 from glasshouse.studies import Compared, LevelTrial, LevelWay, NamedModel, Trial, Way
-from glasshouse.types import Attack, Augmentation, Batch, Explainer, Fill, Objective, Region, Segmenter, Selector
+from glasshouse.types import (
+    Attack,
+    Augmentation,
+    Batch,
+    Explainer,
+    Fill,
+    Metric,
+    Objective,
+    Region,
+    Segmenter,
+    Selector,
+)
 from nets import SIDE, Boom, Net, TwoLevelNet, exploding, full_batch, mixed_net, seeded_net, state, with_field
 
 REQUIRED: dict[str, Any] = {
@@ -342,7 +353,7 @@ def test_an_objective_advances_to_an_objective_of_its_kind(objective: Any) -> No
         assert type(objective.advance(terms)) is type(objective)
 
 
-@pytest.mark.parametrize("metric", exported(metrics))
+@pytest.mark.parametrize("metric", exported(metrics, Metric))
 def test_a_metric_is_one_finite_number_a_sample(metric: Any, net: Net, batch: Batch) -> None:
     before = state(net.eval())
     torch.manual_seed(0)
@@ -366,7 +377,7 @@ SCALE_DEPENDENT = set[str]()  # metrics of a map that change when it is multipli
 
 @pytest.mark.parametrize("metric", OF_EXPLANATIONS)
 def test_a_metric_of_explanations_says_what_it_is_about_and_which_way_is_better(metric: Any) -> None:
-    assert metric.family in FAMILIES and metric.better in (-1, 0, 1)
+    assert conforms(type(metric), Metric) and metric.family in FAMILIES and metric.better in (-1, 0, 1)
     assert not {"family", "better"} & {f.name for f in fields(metric)}
 
 

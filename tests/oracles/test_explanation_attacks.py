@@ -115,8 +115,9 @@ def test_each_image_keeps_the_best_point_of_its_path() -> None:
     values = iter(torch.tensor([[5.0, 0.0], [3.0, 1.0], [1.0, 2.0], [2.0, -1.0], [1.0, 1.0]]))
     attack = TopK(ball=Linf(eps=0.4), step_size=0.25, steps=4)
     start = untouched(attack.explainer, Bowl(), x)
-    found = lowered(attack, Bowl(), start, x, lambda a, logits: a.sum((1, 2)), lambda a, logits: next(values))
+    found, lowest = lowered(attack, Bowl(), start, x, lambda a, logits: a.sum((1, 2)), lambda a, logits: next(values))
     torch.testing.assert_close(found[:, 0, 0, 0], torch.tensor([0.3, 0.2]))
+    assert lowest.tolist() == [1, -1]
 
 
 class Narrow(nn.Module):

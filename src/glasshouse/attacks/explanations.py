@@ -96,8 +96,8 @@ def untouched(explainer: Explainer, model: nn.Module, x: Tensor) -> Untouched:
 
 def lowered(
     attack: MapAttack, model: nn.Module, images: Untouched, start: Tensor, slope_of: Aim, value_of: Aim
-) -> Tensor:
-    """Of all points on a descent from ``start`` each image's best, by ``value_of`` of the model as it is.
+) -> tuple[Tensor, Tensor]:
+    """Of all points on a descent from ``start`` each image's best and its value, by ``value_of`` of the model as it is.
 
     The descent follows ``slope_of`` the map of the model with softplus for ReLU, whose beta grows from step to step,
     and the logits of the model as it is. The image itself counts, too.
@@ -117,7 +117,7 @@ def lowered(
         value = seen(attack, model, images, x_adv, value_of)
         better = value < lowest
         best, lowest = torch.where(per_image(better, x_adv), x_adv, best), torch.where(better, value, lowest)
-    return best
+    return best, lowest
 
 
 def slope(attack: MapAttack, model: nn.Module, images: Untouched, x_adv: Tensor, slope_of: Aim, beta: float) -> Tensor:
@@ -140,7 +140,12 @@ def seen(attack: MapAttack, model: nn.Module, images: Untouched, x_adv: Tensor, 
 
 
 def moved(attack: MapAttack, model: nn.Module, images: Untouched, aim: Aim, start: Tensor | None = None) -> Tensor:
-    """The point nearest to the aim among those with the predicted class of the untouched image.
+    """The point nearest to the aim among those with the predicted class of the untouched image."""
+    return lowered(attack, model, images, images.x if start is None else start, *keeping_class(images, aim))[0]
+
+
+def keeping_class(images: Untouched, aim: Aim) -> tuple[Aim, Aim]:
+    """Slope and value of an aim that counts only where the predicted class of the untouched image is kept.
 
     Where that class is lost, the next step goes back towards it instead.
     """
@@ -152,7 +157,7 @@ def moved(attack: MapAttack, model: nn.Module, images: Untouched, aim: Aim, star
     def kept(attribution: Tensor, logits: Tensor) -> Tensor:
         return torch.where(logits.argmax(1) == images.predicted, aim(attribution, logits), torch.inf)
 
-    return lowered(attack, model, images, images.x if start is None else start, back_or_on, kept)
+    return back_or_on, kept
 
 
 @dataclass(frozen=True)

@@ -64,4 +64,4 @@ class KeepingExplanation:
                 unchanged = 1 / (1 + map_distance(attribution, images.attribution))
                 return torch.where(right(logits.argmax(1), y), -Margin()(logits, y), -unchanged)
 
-            return lowered(self, model, images, images.x, both, rank)
+            return lowered(self, model, images, images.x, both, rank)[0]

@@ -17,10 +17,14 @@ from .inconsistency import Inconsistency
 from .inside import EnergyInside, RankInside
 from .localisation import ForegroundIoU, MassInside, MIoU, PointingGame
 from .multilabel import ExactMatch
+from .neighbours import Neighbours
 from .perceptibility import LPIPS, SSIM, Distortion
 from .randomisation import ModelRandomisation, RandomLogit
+from .relative import RelativeInputStability, RelativeOutputStability, RelativeRepresentationStability
+from .sensitivity import LocalLipschitz, MaxSensitivity
 from .stability import Stability
 from .under import Under
+from .worst_case import WorstCaseSensitivity
 
 __all__ = [
     "LPIPS",
@@ -37,11 +41,14 @@ __all__ = [
     "Inconsistency",
     "InputAlignment",
     "LeastConfidence",
+    "LocalLipschitz",
     "Loss",
     "MIoU",
     "MapSSIM",
     "MassInside",
+    "MaxSensitivity",
     "ModelRandomisation",
+    "Neighbours",
     "PerturbationEntropy",
     "PerturbationGini",
     "PerturbationInside",
@@ -51,6 +58,9 @@ __all__ = [
     "RandomLogit",
     "RankCorrelation",
     "RankInside",
+    "RelativeInputStability",
+    "RelativeOutputStability",
+    "RelativeRepresentationStability",
     "RelevanceMoved",
     "SmallMargin",
     "Sparseness",
@@ -58,4 +68,5 @@ __all__ = [
     "TopKIntersection",
     "Uncertainty",
     "Under",
+    "WorstCaseSensitivity",
 ]
