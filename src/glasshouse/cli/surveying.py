@@ -84,9 +84,7 @@ def study_of(several: Several, asked: Asked, about: About, known: Mapping[str, t
 
     if several.inapplicable:
         option = several.inapplicable[0].replace("_", "-")
-        raise ValueError(
-            f"--{option} is about one model and at most one explainer; here there are several, or a --shard"
-        )
+        raise ValueError(f"--{option} is for one model with at most one explainer, not where several are compared")
     data = data_of(about.data, known)
     explainers, metrics = measured_by(several, asked, data, about.split, known)
     called = names_in(about.classes) if about.classes else ()
