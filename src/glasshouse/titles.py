@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from .attacks import L2, AtLevel, FineChanges, Limited, Linf
-from .metrics import Accuracy, ExactMatch, ForegroundIoU, MassInside, MIoU, PointingGame
+from .metrics import Accuracy, EnergyInside, ExactMatch, ForegroundIoU, MassInside, MIoU, PointingGame, RankInside
 from .metrics.verdicts import ball_of
 from .types import Attack, Metric
 
@@ -26,6 +26,10 @@ def title(metric: Metric) -> str:
     """A metric's column heading."""
     if isinstance(metric, MassInside):
         return "attribution inside the evidence"
+    if isinstance(metric, RankInside):
+        return "rank accuracy"
+    if isinstance(metric, EnergyInside):
+        return "energy in the evidence's box" if metric.box else "energy inside the evidence"
     if isinstance(metric, PointingGame):
         return "pointing game" + (f", within {metric.tolerance} pixels" if metric.tolerance else "")
     if isinstance(metric, MIoU | ForegroundIoU):

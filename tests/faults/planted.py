@@ -19,6 +19,7 @@ from pathlib import Path
 
 import closed_loop
 import compositional
+import conciseness
 import consistency
 import consistency_study
 import corrupting
@@ -63,6 +64,7 @@ PARTS = (
     *(shifts,),
     *(hierarchical_study,),
     *(level_attacks,),
+    *(conciseness,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

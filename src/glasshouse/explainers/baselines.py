@@ -81,6 +81,4 @@ class OfRandomisedModel:
 def require_no_graph(explainer: object, create_graph: bool) -> None:
     """ValueError if a map is to be trained on that no weight of the model has a part in."""
     if create_graph:
-        raise ValueError(
-            f"{type(explainer).__name__} has no create_graph=True: no weight of the model has a part in it"
-        )
+        raise ValueError(f"{type(explainer).__name__} has no create_graph=True: the model has no part in its maps")

@@ -19,9 +19,9 @@ class InputAlignment:
     Etmann et al., ICML 2019, https://arxiv.org/abs/1905.04172
 
     Higher where the gradient looks more like the image, as robust models' do. Without ``margin``, g is the gradient of
-    the predicted class' logit alone. ``cosine`` divides by ||x|| as well: how alike they are in direction, in [0, 1]. The
-    value does not change when the logits are multiplied, and so compares models on the same images; without ``cosine``
-    it grows with brightness and with the number of pixels.
+    the predicted class' logit alone. ``cosine`` divides by ||x|| as well: how alike they are in direction, in [0, 1].
+    The value does not change when the logits are multiplied, and so compares models on the same images; without
+    ``cosine`` it grows with brightness and with the number of pixels.
 
     The trap: it hangs on where zero is. Here that is black, x being pixels in [0, 1], whatever the model does to them
     first; a gradient that is positive on the whole aligns with any bright image. ``centred`` takes each channel's mean

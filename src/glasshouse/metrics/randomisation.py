@@ -49,9 +49,9 @@ class ModelRandomisation:
     their sizes.
 
     It compares explainers on one model. Models compare where their architecture is the same: what the image alone
-    gives to a map hangs on it. Traps: sizes of maps share the image's edges, so that "absolute rank" and "ssim" are well
-    above 0 for sound explainers, too; noisy maps look sound (Hedström et al., 2024, https://arxiv.org/abs/2401.06465),
-    and :class:`RandomMap`, which no model has a part in, has 1. Never read it alone.
+    gives to a map hangs on it. Traps: sizes of maps share the image's edges, so that "absolute rank" and "ssim" are
+    well above 0 for sound explainers, too; noisy maps look sound (Hedström et al., 2024,
+    https://arxiv.org/abs/2401.06465), and a random map that is the same for each model has 1. Never read it alone.
 
     How weights are drawn says :func:`glasshouse.explainers.redrawn.redrawn`; they follow from ``seed`` alone.
 
