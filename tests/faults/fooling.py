@@ -134,7 +134,7 @@ FAULTS = [
         SEEN,
     ),
     Fault("wrong ones count as stable", "metrics/fooling.py", "changed, torch.nan)", "changed, 0.0)", SEEN),
-    Fault("ranks of equals in order", "metrics/fooling.py", "(first + after - 1).double() / 2", "first.double()", SEEN),
+    Fault("ranks of equals in order", "metrics/fooling.py", "(first + last).double() / 2", "first.double()", SEEN),
     Fault("union", "metrics/fooling.py", "(first & second)", "(first | second)", SEEN),
     Fault(
         "maps of other sizes differ",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..attacks import PGD, AtLevel, CoarseChanges, TopK
 from ..attacks.explanations import top_share
@@ -93,9 +94,13 @@ def intersection(a: Tensor, b: Tensor, share: float) -> Tensor:
 
 def ranks(values: Tensor) -> Tensor:
     """Ranks from 0 within each row, equal ones shared out: ``[B, N]`` -> ``[B, N]`` float64."""
-    ordered, values = values.sort(dim=1).values.contiguous(), values.contiguous()
-    first, after = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
-    return (first + after - 1).double() / 2
+    ordered, order = values.sort(dim=1)
+    count = values.shape[1]
+    edge = F.pad(ordered[:, 1:] != ordered[:, :-1], (1, 1), value=True)  # where a run of equals begins, and has ended
+    place = torch.arange(count, device=values.device).expand_as(order)
+    first = place.where(edge[:, :-1], 0).cummax(1).values
+    last = place.where(edge[:, 1:], count).flip(1).cummin(1).values.flip(1)
+    return torch.empty_like(values, dtype=torch.float64).scatter_(1, order, (first + last).double() / 2)
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
