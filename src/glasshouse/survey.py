@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from .statistics import Estimate, estimate
 from .study import Room, store_name
 from .titles import brief
 from .types import Explainer, Metric, Progress, Samples, silent
+
+LABEL = "measure explanations"
 
 
 class Cell(NamedTuple):
@@ -108,11 +111,11 @@ def survey(
     if tolerant:
         work.refused = {name: work.tried(name, model, right.all(0)) for name, model in models.items()}
     jobs = list(work.jobs(models, right.all(0)))
-    for k, job in enumerate(jobs):
-        progress("measure explanations", k, len(jobs))
-        if k % shard[1] == shard[0]:
-            work.take(job, models[job.model])
-    progress("measure explanations", len(jobs), len(jobs))
+    own = jobs[shard[0] :: shard[1]]
+    sizes = [len(work.numbered(job.model, job.judged)) for job in own]
+    for k, job in enumerate(own):
+        work.take(job, models[job.model], partial(progress, LABEL), sum(sizes[:k]), sum(sizes))
+    progress(LABEL, sum(sizes), sum(sizes))
     if not all(work.taken(job) for job in jobs):
         return None
     columns, seconds = work.columns(jobs, tuple(models))
@@ -242,20 +245,21 @@ class Work:
                     label = f"{store_name(name)}-{'judged' if kind else 'all'}-{part.start:06d}"
                     yield Job(name, kind, tuple(images[part]), label)
 
-    def take(self, job: Job, model: nn.Module) -> dict[str, Tensor]:
+    def take(self, job: Job, model: nn.Module, told: Callable[[int, int], None], done: int, of: int) -> None:
         """The values of a batch, by the number of their task, and how long each took."""
 
         def found() -> dict[str, Tensor]:
             values: dict[str, Tensor] = {}
             with frozen(model):
                 verdicts = self.verdicts(model, job.images)
-                for k, task in self.numbered(job.model, job.judged).items():
+                for n, (k, task) in enumerate(self.numbered(job.model, job.judged).items()):
+                    told(done + n, of)
                     started = perf_counter()
                     values[str(k)] = measured(verdicts, task)
                     values[f"{k} seconds"] = torch.tensor(perf_counter() - started)
             return values
 
-        return self.step(job.name, found)
+        self.step(job.name, found)
 
     def columns(self, jobs: Sequence[Job], models: Sequence[str]) -> tuple[dict[Cell, Tensor], dict[Cell, float]]:
         """The values of all models, and the seconds that they took."""
