@@ -10,6 +10,30 @@ from .metrics import Accuracy, EnergyInside, ExactMatch, ForegroundIoU, MassInsi
 from .metrics.verdicts import ball_of
 from .types import Attack, Metric
 
+# Metrics of explanations, as people call them.
+WORDS = {
+    "Complexity": "complexity",
+    "Deletion": "deletion",
+    "EffectiveComplexity": "effective complexity",
+    "FaithfulnessCorrelation": "faithfulness correlation",
+    "Infidelity": "infidelity",
+    "InputAlignment": "alignment with the image",
+    "Insertion": "insertion",
+    "LocalLipschitz": "local Lipschitz estimate",
+    "MaxSensitivity": "max-sensitivity",
+    "ModelRandomisation": "alike when weights are drawn anew",
+    "PixelFlipping": "pixel flipping",
+    "ROAD": "ROAD",
+    "RandomLogit": "alike for another class",
+    "RelativeInputStability": "relative input stability",
+    "RelativeOutputStability": "relative output stability",
+    "RelativeRepresentationStability": "relative representation stability",
+    "Sparseness": "sparseness",
+    "Stability": "stability",
+    "Sufficiency": "sufficiency",
+    "WorstCaseSensitivity": "worst-case sensitivity",
+}
+
 
 def brief(component: object) -> str:
     """A component's class, and what differs from its defaults: ``LIME(samples=512)``."""
@@ -38,6 +62,8 @@ def title(metric: Metric) -> str:
         return "all classes right"
     if isinstance(metric, Accuracy):
         return "accuracy" if metric.attack is None else f"accuracy, {attack_title(metric.attack)}"
+    if type(metric).__name__ in WORDS:
+        return brief(metric).replace(type(metric).__name__, WORDS[type(metric).__name__], 1).replace("(", " (", 1)
     attack: Any = getattr(metric, "attack", None)
     if attack is None or not is_dataclass(metric):
         return brief(metric)

@@ -40,10 +40,12 @@ import relevance
 import reviewing
 import rivals
 import segmented
+import sensitivity
 import shifts
 import showing
 import studies
 import surrogates
+import surveying
 import two_levels
 from fault import Fault
 
@@ -64,6 +66,8 @@ PARTS = (
     *(shifts,),
     *(hierarchical_study,),
     *(level_attacks,),
+    *(surveying,),
+    *(sensitivity,),
     *(conciseness,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..explainers import EdgeMap, OfRandomisedModel, RandomMap
-from ..statistics import Comparison, Estimate, compare, holm
+from ..statistics import Comparison, Estimate, Values, compare, holm
 from ..survey import Cell, Survey
 from ..types import Explainer, Metric
 from .gains import LEVEL
@@ -76,24 +76,42 @@ def comparisons(survey: Survey) -> dict[Cell, Comparison]:
     """Every model against the first, image by image, of explanations that are no baselines."""
     first = survey.models[0]
     cells = [c for c in survey.values if c.model != first and explaining(c) and not isinstance(c.explainer, BASELINES)]
-    return tested(survey, {cell: cell._replace(model=first) for cell in cells})
+    return tested({c: (above_chance(survey, c), above_chance(survey, c._replace(model=first))) for c in cells})
+
+
+def above_chance(survey: Survey, cell: Cell) -> Values:
+    """Values or, of faithfulness, what they are above those of random maps: a model that any change throws off is not
+    explained the better for that."""
+    chance = random_map(survey)
+    if chance is None or getattr(cell.metric, "family", "") != "faithfulness":
+        return values(survey, cell)
+    return values(survey, cell) - values(survey, cell._replace(explainer=chance))
+
+
+def values(survey: Survey, cell: Cell) -> Values:
+    return survey.values[cell].double().numpy()
+
+
+def random_map(survey: Survey) -> RandomMap | None:
+    return next((e for e in survey.explainers if isinstance(e, RandomMap)), None)
 
 
 def chances(survey: Survey) -> dict[Cell, Comparison]:
     """Every explainer against random maps of the same images."""
-    chance = next((e for e in survey.explainers if isinstance(e, RandomMap)), None)
-    cells = [c for c in survey.values if c.explainer is not None and not isinstance(c.explainer, BASELINES)]
-    return tested(survey, {c: c._replace(explainer=chance) for c in cells if better_than_chance(c)} if chance else {})
+    chance = random_map(survey)
+    cells = [c for c in survey.values if chance and c.explainer is not None and not isinstance(c.explainer, BASELINES)]
+    pairs = {c: (values(survey, c), values(survey, c._replace(explainer=chance))) for c in cells if about_chance(c)}
+    return tested(pairs)
 
 
-def better_than_chance(cell: Cell) -> bool:
+def about_chance(cell: Cell) -> bool:
     """Whether a metric asks for what a random map has by chance alone."""
     return getattr(cell.metric, "family", "") in ("faithfulness", "localisation")
 
 
-def tested(survey: Survey, rivals: dict[Cell, Cell]) -> dict[Cell, Comparison]:
-    """Cells against their rivals, p-values corrected by Holm's method; those without common images left out."""
-    told = {c: compare(*(survey.values[k].double().numpy() for k in (c, other))) for c, other in rivals.items()}
+def tested(pairs: dict[Cell, tuple[Values, Values]]) -> dict[Cell, Comparison]:
+    """Values against others, p-values corrected by Holm's method; those without common images left out."""
+    told = {cell: compare(*pair) for cell, pair in pairs.items()}
     told = {c: found for c, found in told.items() if found.difference == found.difference}
     corrected = holm([found.p for found in told.values()])
     return {c: found._replace(p=p) for (c, found), p in zip(told.items(), corrected, strict=True)}

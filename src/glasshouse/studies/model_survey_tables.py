@@ -13,12 +13,15 @@ from ..survey import Survey
 from ..titles import brief, title
 from ..types import Explainer, Metric
 from .gains import LEVEL
-from .model_survey_found import FAMILIES, Found, Row, counted, explaining
+from .model_survey_found import FAMILIES, Found, Row, counted, explaining, random_map
 
 if TYPE_CHECKING:
     from .model_survey import Seen
 
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
+OVER_CHANCE = (
+    " Compared is what a map has over a random one on the same model: some models are thrown off by any change."
+)
 ACROSS = 6  # models beside one another in a table
 
 
@@ -96,6 +99,7 @@ def tables(found: Found, family: str, rows: Sequence[Row]) -> Iterator[Table]:
             (heading(row.metric), named(row.explainer), *(marked(found, row, model) for model in shown)) for row in rows
         )
         note = f"Means with 95 % intervals. ▲ better and ▼ worse than {names[0]}, ≠ different: p < {LEVEL}, corrected."
+        note += OVER_CHANCE if family == "faithfulness" and random_map(found.survey) else ""
         more = "" if len(names) <= ACROSS else f", models {part.start + 1} to {part.start + len(shown)}"
         yield Table(f"{word(family)}, in numbers{more}", note, ("metric", "explainer", *shown), lines)
 

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..explainers import EdgeMap, GradCAM, InputGradient, IntegratedGradients, OfRandomisedModel, RandomMap
-from ..metrics import Sparseness, Stability
+from ..explainers import EdgeMap, GradCAM, InputGradient, OfRandomisedModel, RandomMap
+from ..metrics import (
+    Complexity,
+    InputAlignment,
+    MassInside,
+    MaxSensitivity,
+    ModelRandomisation,
+    PointingGame,
+    RandomLogit,
+    RankInside,
+    RelativeOutputStability,
+    Sparseness,
+)
+from ..metrics.localisation import foreground
 from ..types import Explainer, Metric, Samples
 
-EXPLAINERS: tuple[Explainer, ...] = (InputGradient(), IntegratedGradients(), GradCAM())
+# Cheap ones: metrics of stability and sanity explain each image some fifteen times.
+EXPLAINERS: tuple[Explainer, ...] = (InputGradient(), InputGradient(times_input=True), GradCAM())
+USUAL: tuple[Metric, ...] = (
+    *(Sparseness(), Complexity()),
+    *(MaxSensitivity(), RelativeOutputStability()),
+    *(ModelRandomisation(), RandomLogit()),
+    InputAlignment(cosine=True),
+)
+WITH_MASKS: tuple[Metric, ...] = (MassInside(), RankInside(), PointingGame())
 
 
 def baselines_of(explainers: Sequence[Explainer]) -> tuple[Explainer, ...]:
@@ -19,4 +39,4 @@ def baselines_of(explainers: Sequence[Explainer]) -> tuple[Explainer, ...]:
 
 def usual(samples: Samples) -> tuple[Metric, ...]:
     """Metrics of every family that a CPU can afford; of where evidence is where the data says so."""
-    return (Sparseness(), Stability())
+    return USUAL + (WITH_MASKS if foreground(samples[[0]]) is not None else ())
