@@ -80,8 +80,8 @@ FAULTS = [
     Fault(
         "explains the label",
         "metrics/stability.py",
-        "verdicts.batch.x, verdicts.predicted",
-        "verdicts.batch.x, verdicts.batch.y",
+        "verdicts.explained(self.explainer), verdicts.predicted",
+        "verdicts.explained(self.explainer), verdicts.batch.y",
         KNOWN,
     ),
     Fault("last copy counts", "metrics/stability.py", "torch.stack(found).mean(0)", "found[-1]", KNOWN),

@@ -50,12 +50,12 @@ class Stability:
 
     def given(self, verdicts: Verdicts) -> Tensor:
         """The same, with what is known of the batch."""
-        first = verdicts.explained(self.explainer)
-        copies = verdicts.once(
-            (noisy_copies, self.sigma, self.copies), lambda: noisy_copies(verdicts.batch.x, self.sigma, self.copies)
-        )
-        explained = (self.explainer(verdicts.model, x, verdicts.predicted).detach() for x in copies)
-        return torch.stack([rank_correlation(first, maps) for maps in explained]).mean(0)
+        first, target = verdicts.explained(self.explainer), verdicts.predicted
+        key = (noisy_copies, self.sigma, self.copies)
+        copies = verdicts.once(key, lambda: noisy_copies(verdicts.batch.x, self.sigma, self.copies))
+        explained = (self.explainer(verdicts.model, x, target).detach() for x in copies)
+        found = [rank_correlation(first, maps) for maps in explained]
+        return torch.stack(found).mean(0)
 
 
 def noisy_copies(x: Tensor, sigma: float, copies: int) -> list[Tensor]:
