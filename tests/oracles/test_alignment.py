@@ -85,3 +85,5 @@ def test_the_gradient_is_found_once_and_judged_where_all_are_right() -> None:
     for cosine in (False, True):
         InputAlignment(cosine=cosine).given(verdicts)
     assert model.calls == 2 and on_right(InputAlignment())
+    logit = InputAlignment(margin=False)
+    assert torch.equal(logit.given(verdicts), logit(model, full_batch()))  # not that of the margin
