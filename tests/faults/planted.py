@@ -27,6 +27,7 @@ import drawing
 import ensembles
 import evaluating
 import explainability
+import faithfulness
 import fooling
 import hardening
 import hierarchical_study
@@ -69,6 +70,7 @@ PARTS = (
     *(surveying,),
     *(sensitivity,),
     *(conciseness,),
+    *(faithfulness,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 
