@@ -18,3 +18,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def store_name(name: str) -> str:
+    """A folder for what a person or an author called something."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip(".") or "network"

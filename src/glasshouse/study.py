@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor, nn
 
 from . import store
-from .files import write_whole
+from .files import store_name, write_whole
 from .objectives import CrossEntropy
 from .outcome import without_nan
 from .shifts import RelevanceShift
@@ -275,8 +275,3 @@ def conduct(
     told = {"claims": [claim._asdict() for claim in document.claims], **document.results}
     write_whole(out / "results.json", json.dumps(without_nan(told), indent=1) + "\n")
     return document
-
-
-def store_name(name: str) -> str:
-    """A folder for what a person or an author called something."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name).strip(".") or "network"

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from .data.samples import Subset, batches
 from .explainers.superpixels import chunks
+from .files import store_name
 from .measure import measure, tried, value, weakest_first
 from .metrics import Accuracy
 from .metrics.localisation import on_maps, on_right
 from .metrics.verdicts import Verdicts
 from .modes import device_of, frozen
 from .statistics import Estimate, estimate
-from .study import Room, store_name
+from .study import Room
 from .titles import brief
 from .types import Explainer, Metric, Progress, Samples, silent
 

@@ -35,7 +35,8 @@ from glasshouse.studies import Compared, Debiasing, ExplanationConsistency, FewS
 from glasshouse.studies import consistency_ways as ways
 from glasshouse.studies import debiasing as bias
 from glasshouse.studies import few_samples as few
-from glasshouse.study import Document, Lines, Pictures, Room, conduct, store_name
+from glasshouse.files import store_name
+from glasshouse.study import Document, Lines, Pictures, Room, conduct
 from glasshouse.train import Adam, Training, fit, fresh
 from glasshouse.types import NOWHERE, Batch, Samples, Selection
 from glasshouse.weighting import Hardest, Reweighting, Shuffled

@@ -30,7 +30,8 @@ from glasshouse.run import run, splits
 from glasshouse.studies import LIMERefinement, Trial
 from glasshouse.studies import lime_arms as arms
 from glasshouse.studies.lime_refinement import logged
-from glasshouse.study import conduct, store_name
+from glasshouse.files import store_name
+from glasshouse.study import conduct
 from glasshouse.train import Adam, Training
 from glasshouse.types import Samples
 

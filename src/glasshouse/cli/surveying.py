@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from ..types import Data, Explainer, Metric
     from .evaluating import Asked
 
-ENDINGS = (".safetensors", ".pth", ".pt", ".th")
 ONE_ONLY = ("corruption", "attack_corrupted", "reference", "hierarchy", "checks", "keep")
 
 
@@ -126,6 +125,7 @@ def measured_by(
 
 def named_models(texts: Sequence[str], weights: Sequence[str], known: Mapping[str, type]) -> tuple[NamedModel, ...]:
     """Networks with their weights, each with a name of its own."""
+    from ..models.checkpoints import called, checkpoints
     from ..studies import NamedModel
     from ..titles import brief
 
@@ -143,40 +143,9 @@ def named_models(texts: Sequence[str], weights: Sequence[str], known: Mapping[st
     return tuple(NamedModel(*pair) for pair in zip(names, found, strict=True))
 
 
-def checkpoints(weights: Sequence[str]) -> list[Path]:
-    """Files of weights, those of a folder in the order of their names."""
-    found: list[Path] = []
-    for path in map(Path, weights):
-        if not path.exists():
-            raise ValueError(f"no such file or folder of weights: {path}")
-        own = [path] if path.is_file() else sorted(p for p in path.iterdir() if is_checkpoint(p))
-        if not own:
-            raise ValueError(f"there are no weights in {path}: no file ends in {', '.join(ENDINGS)}")
-        found += own
-    once([str(path.resolve()) for path in found], "--weights")
-    return found
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file in a folder is taken for weights."""
-    return path.is_file() and path.suffix.lower() in ENDINGS and not path.name.startswith(".")
-
-
 def once(names: list[str], option: str) -> list[str]:
     """The names; ValueError if one is there twice."""
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{option} {name} is given twice")
     return names
-
-
-def called(files: Sequence[Path]) -> list[str]:
-    """What tells files apart: their names without ending, with as many folders before them as that takes."""
-    from ..study import store_name
-
-    deepest = max(len(file.parts) for file in files)
-    for depth in range(1, deepest + 1):
-        names = ["/".join(file.with_suffix("").parts[-depth:]) for file in files]
-        if len(set(map(store_name, names))) == len(names):
-            return names
-    return [str(file) for file in files]

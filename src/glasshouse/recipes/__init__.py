@@ -9,6 +9,7 @@ from .explanation_consistency import explanation_consistency
 from .hierarchical_attacks import hierarchical_attacks
 from .lime_refinement import lime_refinement
 from .refinement import cifar10, demo, refinement
+from .robustness_study import robustness_study
 
 __all__ = [
     "cifar10",
@@ -19,4 +20,5 @@ __all__ = [
     "hierarchical_attacks",
     "lime_refinement",
     "refinement",
+    "robustness_study",
 ]

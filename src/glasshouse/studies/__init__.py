@@ -9,6 +9,7 @@ from .few_samples import FewSamples, Strategy
 from .hierarchical_attacks import HierarchicalAttacks, LevelTrial, LevelWay
 from .lime_refinement import LIMERefinement, Trial
 from .model_survey import ModelSurvey, NamedModel
+from .robustness_study import RobustnessStudy, RobustnessTrial, RobustTraining
 
 __all__ = [
     "Compared",
@@ -22,6 +23,9 @@ __all__ = [
     "LevelWay",
     "ModelSurvey",
     "NamedModel",
+    "RobustTraining",
+    "RobustnessStudy",
+    "RobustnessTrial",
     "Strategy",
     "TrainedCoarseToFine",
     "Trial",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..data.samples import at_most, batches
 from ..data.superclasses import by_superclass, covered, within
+from ..files import store_name
 from ..hierarchy import Hierarchies, Hierarchy, labels_of
 from ..measure import tried
 from ..models.coarse_to_fine import fine_network
@@ -20,7 +21,7 @@ from ..models.two_levels import CoarseToFineNetwork, GroupedNetwork
 from ..models.weights import save_weights
 from ..modes import device_of, frozen
 from ..spec import require
-from ..study import Document, Room, store_name
+from ..study import Document, Room
 from ..train import Training, fresh, validation_of
 from ..types import Architecture, Data, Progress, Samples, silent
 from .coarse_to_fine_document import FLAT, ROUTE, Found, document

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Biased
+from ..files import store_name
 from ..metrics import Inconsistency, Loss
 from ..metrics.debiasing import unbiased_share
 from ..objectives import Focal
 from ..objectives.focal import focal_losses
 from ..spec import require
-from ..study import Room, store_name
+from ..study import Room
 from ..train import State, Training, fit, fresh
 from ..types import Architecture, Batch, Data, Progress, Samples, silent
 from ..weighting import Hardest, Reweighting

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from ..explainers.evolved_lime import Evolved
 from ..explainers.masked import Maskable, maskable
 from ..explainers.superpixels import chunks
+from ..files import store_name
 from ..modes import frozen
-from ..study import Document, Room, store_name
+from ..study import Document, Room
 from ..types import Batch, Fill, Samples
 from .evolved_document import document
 from .rows import BY_TEN, ELIME_NAME, FAST, FRONT, GREEDY, LIME_NAME, RANDOM, SPARSE, Row, passed

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from ..data import OtherBackgrounds
 from ..data.samples import at_most
 from ..explainers import GradCAM
+from ..files import store_name
 from ..measure import measure, tried
 from ..metrics import Accuracy
 from ..metrics.localisation import on_evidence, pair_table
 from ..metrics.multilabel import scores_of
 from ..objectives import Compositional
 from ..spec import require
-from ..study import Document, Room, store_name
+from ..study import Document, Room
 from ..train import Training, fresh
 from ..types import Architecture, Data, Metric, Samples
 from . import consistency_ways as known

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..data.samples import Subset, Wrapped, at_most, permuted
 from ..explainers import GradCAM
+from ..files import store_name
 from ..labels import indicators, several
 from ..measure import measure
 from ..metrics import Inconsistency, Uncertainty
@@ -20,7 +21,7 @@ from ..objectives import CrossEntropy
 from ..selectors import CEAL, ByScore, CoreSet, RandomChoice
 from ..selectors.pseudo import pseudo_labelled
 from ..spec import require
-from ..study import Room, store_name
+from ..study import Room
 from ..train import Training, fit, fresh
 from ..types import Architecture, Batch, Data, Metric, Objective, Samples, Selector
 from . import consistency_ways as ways

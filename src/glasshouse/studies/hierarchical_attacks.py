@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from ..data.samples import at_most
 from ..data.superclasses import covered
 from ..explainers.superpixels import chunks
+from ..files import store_name
 from ..hierarchy import Hierarchical, Hierarchies, grouped, hierarchical, labels_of, route
 from ..measure import tried
 from ..models.two_levels import GroupedNetwork
 from ..modes import device_of
 from ..shifts import RelevanceShift, relevance_shifts
 from ..spec import require
-from ..study import Document, Room, store_name
+from ..study import Document, Room
 from ..train import Training, fresh, validation_of
 from ..types import Architecture, Batch, Data, Progress, Samples
 from . import hierarchical_ways as known

@@ -15,13 +15,14 @@ from torch import Tensor
 from ..data.corrupted import CorruptedSamples
 from ..data.samples import at_most
 from ..detectors.findings import Findings
+from ..files import store_name
 from ..measure import measure
 from ..outcome import Outcome
 from ..recipe import Recipe, folder_name
 from ..run import Work, run, splits
 from ..spec import require
 from ..store import Stage
-from ..study import Document, Room, store_name
+from ..study import Document, Room
 from ..types import Corruption, Metric, Progress, Samples, silent
 from . import lime_arms as arms
 from .lime_document import document

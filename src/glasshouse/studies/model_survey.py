@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from ..data.samples import Renamed, at_most, limited, title_of
 from ..draws import seeded_globally
+from ..files import store_name
 from ..measure import tried
 from ..metrics.verdicts import predicted
 from ..modes import device_of, frozen
 from ..spec import require
 from ..store import keep_values
-from ..study import Document, Room, Unfinished, store_name
+from ..study import Document, Room, Unfinished
 from ..survey import Survey, survey, tasks_of
 from ..train import fresh
 from ..types import Architecture, Data, Explainer, Metric, Samples

@@ -1,0 +1,273 @@
+"""What is claimed of robustness and interpretability, and what has to hold besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
+from statistics import median
+
+import numpy as np
+import torch
+
+from ..explainers import OfRandomisedModel, RandomMap
+from ..metrics import LocalLipschitz, MaxSensitivity, RelativeOutputStability, WorstCaseSensitivity
+from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim
+from ..titles import brief
+from .gains import MISSING, Gain, Judged, gain, points
+from .robustness_found import Count, Found, Looks, Trend, counted, counted_trends, trend
+from .robustness_ways import L2_NORM, LINF, PGD_AT, RobustTraining
+
+CONCISE, STABLE, RELEVANT = ("conciseness",), ("stability",), ("faithfulness", "localisation")
+MODEST = 0.25  # of the largest eps: 2/255 of 8/255
+NOT_PUBLISHED = "yes (abstract; numbers are not public)"
+
+
+def claims(trials: Sequence[Found]) -> tuple[Claim, ...]:
+    """The claims on every set of models, then the controls."""
+    return (*(c for f in trials for c in of_the_paper(f)), *(c for f in trials for c in controls(f)))
+
+
+def of_the_paper(f: Found) -> list[Claim]:
+    """The abstract's claims, by training and along adversarial accuracy, and a later counter-claim."""
+
+    def claim(text: str, judged: Judged, published: str = NOT_PUBLISHED) -> Claim:
+        return Claim(f"{f.trial.name}: {text}", "paper", judged.verdict, published, judged.measured)
+
+    rows = []
+    for norm in (LINF, L2_NORM):
+        by = f"{PGD_AT} ({norm})"
+        rows += [
+            claim(f"{by} makes explanations more concise", stronger(f, CONCISE, norm)),
+            claim(f"{by} makes explanations more stable", stronger(f, STABLE, norm)),
+            claim(f"{by} does not necessarily make them more relevant", reversed_(stronger(f, RELEVANT, norm))),
+        ]
+    later = "yes (Bhusal et al., 2026)"
+    rows += [
+        claim("the more robust a model, the more concise", along(f, CONCISE)),
+        claim("the more robust a model, the more stable", along(f, STABLE)),
+        claim("a more robust model is not necessarily more relevant", reversed_(along(f, RELEVANT))),
+        claim("modest training gives most of it: a quarter of the largest eps half of the gain", modest(f)),
+        claim("robustness costs clean accuracy", trade_off(f)),
+        claim("relative to the output, explanations become less stable", output_side(f), later),
+    ]
+    return [row for row in rows if row.measured != MISSING.measured]
+
+
+def controls(f: Found) -> list[Claim]:
+    """What has to hold, or else the rest means less."""
+
+    def control(text: str, judged: Judged) -> Claim:
+        return Claim(f"{f.trial.name}: {text}", "control", judged.verdict, "–", judged.measured)
+
+    rows = [
+        control("adversarial accuracy grows with the eps of training", axis(f)),
+        control("explanations are more faithful than maps by lot, in the most robust model", over_chance(f)),
+        control("with random weights, training makes no difference to conciseness", random_weights(f)),
+        control("the unscaled Lipschitz constant falls more than the scale-free one", by_scale(f)),
+        control("a search finds less stable points than sampling does", searched(f)),
+    ]
+    return [row for row in rows if row.measured != MISSING.measured]
+
+
+def ends(f: Found, norm: str = LINF) -> tuple[RobustTraining, RobustTraining] | None:
+    """Standard training, and the training with the largest eps."""
+    curve = f.curve(PGD_AT, norm)
+    return (curve[0], curve[-1]) if len(curve) > 1 else None
+
+
+def cells(f: Found, families: Sequence[str]) -> list[Looks]:
+    """What a family's claim rests on: the claims about outputs and about scale are of their own."""
+    return [cell for cell in f.cells(families) if not apart(cell)]
+
+
+def apart(cell: Looks) -> bool:
+    """Whether a metric is one whose sign means something else."""
+    unscaled = isinstance(cell.metric, LocalLipschitz) and not cell.metric.scale_free
+    return isinstance(cell.metric, RelativeOutputStability) or unscaled
+
+
+def stronger(f: Found, families: Sequence[str], norm: str) -> Judged:
+    """The largest eps against standard training: significantly better in most cells."""
+    both, looks = ends(f, norm), cells(f, families)
+    if both is None or not looks:
+        return MISSING
+    gains = [f.gain(cell, both[1], both[0]) for cell in looks]
+    known = [(cell, g) for cell, g in zip(looks, gains, strict=True) if isfinite(g.difference)]
+    if not known:
+        return Judged(UNTESTED, "no image is right in all models")
+    count = counted([g for _, g in known])
+    return Judged(REPRODUCED if count.mostly else NOT_REPRODUCED, f"{told(count)}; {examples(known)}")
+
+
+def told(count: Count) -> str:
+    """``better in 12 and worse in 1 of 14 (metric and explainer)``"""
+    return f"better in {count.better} and worse in {count.worse} of {count.cells} (metric and explainer)"
+
+
+def examples(known: Sequence[tuple[Looks, Gain]]) -> str:
+    """Each metric's gain by the first explainer."""
+    first = {cell.metric: (cell, g) for cell, g in reversed(known)}
+    return "; ".join(f"{brief(m)} {points(g, 1)}" for m, (_, g) in reversed(list(first.items())))
+
+
+def along(f: Found, families: Sequence[str]) -> Judged:
+    """Rank correlation with adversarial accuracy over all models: significantly in the better direction in most."""
+    looks = [cell for cell in cells(f, families) if better(cell)]
+    if len(f.names) < 5 or not looks:
+        return MISSING
+    trends = [(f.trend(cell), better(cell)) for cell in looks]
+    trends = [(t, sign) for t, sign in trends if isfinite(t.rho)]
+    if not trends:
+        return Judged(UNTESTED, "no image is right in all models, or all models are equally robust")
+    count = counted_trends(trends)
+    middle = median(t.rho * sign for t, sign in trends)
+    measured = f"{told(count)}; median rank correlation {middle:+.2f} towards better, {trends[0][0].models} models"
+    return Judged(REPRODUCED if count.mostly else NOT_REPRODUCED, measured)
+
+
+def better(cell: Looks) -> int:
+    """1 where higher is better, -1 where lower is, 0 where neither."""
+    return int(getattr(cell.metric, "better", 0))
+
+
+def reversed_(judged: Judged) -> Judged:
+    """The claim that something is not so."""
+    verdicts = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}
+    return Judged(verdicts.get(judged.verdict, judged.verdict), judged.measured)
+
+
+def modest(f: Found) -> Judged:
+    """Where the strongest training gains significantly, a quarter of its eps gives half of the gain or more."""
+    both = ends(f)
+    if both is None:
+        return MISSING
+    most = MODEST * both[1].eps * (1 + 1e-9)
+    gaining = [cell for cell in cells(f, (*CONCISE, *STABLE)) if f.gain(cell, both[1], both[0]).better]
+    shares = [max((d.share for d in f.doses(cell) if d.eps <= most), default=np.nan) for cell in gaining]
+    shares = [share for share in shares if isfinite(share)]
+    if not shares:
+        return Judged(UNTESTED, "nothing is gained, or no eps is small")
+    half = sum(share >= 0.5 for share in shares)
+    measured = (
+        f"median {100 * median(shares):.0f} % of the largest gain, from {100 * min(shares):.0f} to"
+        f" {100 * max(shares):.0f} %; at least half of it in {half} of {len(shares)} that gain"
+    )
+    return Judged(REPRODUCED if 2 * half > len(shares) else NOT_REPRODUCED, measured)
+
+
+def trade_off(f: Found) -> Judged:
+    """Clean accuracy falls, from standard training to the largest eps; without any, along adversarial accuracy."""
+    both = ends(f)
+    if both is not None:
+        own, rival = (torch.stack([f.right(name) for name in f.seeds_of(way)]) for way in both)
+        count = min(len(own), len(rival))
+        g = gain(own[:count], rival[:count])
+        return Judged(REPRODUCED if g.p < 0.05 and max(g.seeds) < 0 else NOT_REPRODUCED, points(g))
+    t = trend(f.axis, torch.stack([f.right(name) for name in f.names]).numpy())
+    if len(f.names) < 5 or not isfinite(t.rho):
+        return MISSING
+    return Judged(REPRODUCED if t.rho < 0 and t.p < 0.05 else NOT_REPRODUCED, correlated(t))
+
+
+def correlated(t: Trend) -> str:
+    """``rank correlation -0.90 [-0.95, -0.80], p = 0.001, 15 models``"""
+    return f"rank correlation {t.rho:+.2f} [{t.low:+.2f}, {t.high:+.2f}], p = {t.p:.4f}, {t.models} models"
+
+
+def output_side(f: Found) -> Judged:
+    """Relative output stability is worse with the largest eps than with standard training, in most explainers."""
+    both = ends(f)
+    looks = [cell for cell in f.cells(STABLE) if isinstance(cell.metric, RelativeOutputStability)]
+    if both is None or not looks:
+        return MISSING
+    known = [(cell, g) for cell in looks if isfinite((g := f.gain(cell, both[1], both[0])).difference)]
+    if not known:
+        return Judged(UNTESTED, "no image is right in all models")
+    count = counted([g for _, g in known])
+    holds = 2 * count.worse > count.cells
+    return Judged(REPRODUCED if holds else NOT_REPRODUCED, f"{told(count)}; {examples(known)}")
+
+
+def axis(f: Found) -> Judged:
+    """The axis of robustness is one."""
+    curve = f.curve()
+    if len(curve) < 3:
+        return MISSING
+    means = [float(np.mean([f.robust(name).mean for name in f.seeds_of(way)])) for way in curve]
+    rising = all(b >= a for a, b in pairwise(means)) and means[-1] > means[0]
+    shown = ", ".join(f"{100 * m:.1f}" for m in means)
+    return Judged(SUPPORTED if rising else REFUTED, f"{shown} % at eps {', '.join(f'{255 * w.eps:g}' for w in curve)}")
+
+
+def over_chance(f: Found) -> Judged:
+    """Faithfulness of each explainer against that of a random map, in the most robust model."""
+    best = f.names[int(f.axis.argmax())]
+    gains = []
+    for cell in f.cells(("faithfulness",)):
+        lots = Looks(cell.metric, RandomMap())
+        if lots in set(f.cells(("faithfulness",), baselines=True)) and better(cell):
+            own, rival = (better(cell) * f.values(c, [best]) for c in (cell, lots))
+            gains.append(gain(own, rival))
+    known = [g for g in gains if isfinite(g.difference)]
+    if not known:
+        return MISSING
+    count = counted(known)
+    return Judged(SUPPORTED if count.mostly else REFUTED, told(count))
+
+
+def random_weights(f: Found) -> Judged:
+    """Conciseness of maps by random weights does not know how a model was trained."""
+    both = ends(f)
+    looks = [c for c in f.cells(CONCISE, baselines=True) if isinstance(c.explainer, OfRandomisedModel)]
+    if both is None or not looks:
+        return MISSING
+    pairs = [(f.gain(cell, both[1], both[0]), f.gain(plain(cell), both[1], both[0])) for cell in looks]
+    known = [(control, own) for control, own in pairs if isfinite(control.difference) and isfinite(own.difference)]
+    if not known:
+        return MISSING
+    holds = all(abs(control.difference) < 0.2 * abs(own.difference) for control, own in known)
+    shown = "; ".join(f"{points(control, 1)} against {points(own, 1)}" for control, own in known)
+    return Judged(SUPPORTED if holds else REFUTED, shown)
+
+
+def plain(cell: Looks) -> Looks:
+    """The same by the weights as they are."""
+    explainer = cell.explainer
+    return Looks(cell.metric, explainer.explainer if isinstance(explainer, OfRandomisedModel) else explainer)
+
+
+def by_scale(f: Found) -> Judged:
+    """What falls with the size of gradients alone says nothing about stability."""
+    both = ends(f)
+    found = {c: c.metric for c in f.cells(STABLE) if isinstance(c.metric, LocalLipschitz)}
+    raw = [c for c, metric in found.items() if not metric.scale_free]
+    free = {c.explainer: c for c, metric in found.items() if metric.scale_free}
+    if both is None or not raw or not free:
+        return MISSING
+    ratios = []
+    for cell in raw:
+        if cell.explainer in free:
+            high, low = (
+                float(np.log(f.values(c, f.seeds_of(both[0])).nanmean() / f.values(c, f.seeds_of(both[1])).nanmean()))
+                for c in (cell, free[cell.explainer])
+            )
+            ratios.append((np.exp(high), np.exp(low)))
+    if not ratios or not np.isfinite(ratios).all():
+        return MISSING
+    holds = sum(high > low for high, low in ratios)
+    text = f"divided by {median(h for h, _ in ratios):.1f} and by {median(w for _, w in ratios):.1f} in the median"
+    return Judged(SUPPORTED if 2 * holds > len(ratios) else REFUTED, f"{text}, in {holds} of {len(ratios)} explainers")
+
+
+def searched(f: Found) -> Judged:
+    """The worst case that a search finds against the largest of random samples, in each model."""
+    worst = {c.explainer: c for c in f.cells(STABLE) if isinstance(c.metric, WorstCaseSensitivity)}
+    drawn = {c.explainer: c for c in f.cells(STABLE) if isinstance(c.metric, MaxSensitivity)}
+    pairs = [(f.values(worst[e]).nanmean(1), f.values(drawn[e]).nanmean(1)) for e in worst if e in drawn]
+    if not pairs or not all(bool(t.isfinite().all()) for pair in pairs for t in pair):
+        return MISSING
+    higher = sum(int((a > b).sum()) for a, b in pairs)
+    total = sum(len(a) for a, _ in pairs)
+    times = median(float(x) for a, b in pairs for x in a / b)
+    return Judged(SUPPORTED if higher == total else REFUTED, f"in {higher} of {total}, {times:.2f} times in the median")

@@ -1,0 +1,235 @@
+"""What the robustness study found of one set of models: means, trends along robustness, and what a dose does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from ..explainers import EdgeMap, OfRandomisedModel, RandomMap
+from ..metrics import Accuracy
+from ..statistics import Estimate, estimate, holm
+from ..survey import Survey
+from ..types import Explainer, Metric
+from .gains import LEVEL, Gain, gain
+from .robustness_ways import GIVEN, LINF, PGD_AT, STANDARD, RobustTraining
+
+if TYPE_CHECKING:
+    from .robustness_study import RobustnessTrial
+
+Values = NDArray[np.float64]
+BASELINES = (RandomMap, EdgeMap, OfRandomisedModel)
+
+
+class Subject(NamedTuple):
+    """One model of a trial."""
+
+    name: str
+    way: RobustTraining | None  # None: it was given, and how it was trained is not known
+    seed: int
+
+    @property
+    def method(self) -> str:
+        return GIVEN if self.way is None else self.way.method
+
+
+class Trend(NamedTuple):
+    """Spearman's rank correlation over models, its 95 % interval over images and its p-value over models."""
+
+    rho: float
+    low: float
+    high: float
+    p: float
+    models: int
+
+
+class Dose(NamedTuple):
+    """What training with one eps gains over standard training, in the metric's better direction."""
+
+    eps: float
+    gain: float
+    share: float  # of the largest gain on the curve
+    low: float  # 95 % interval of that share over images
+    high: float
+
+
+class Looks(NamedTuple):
+    """A metric by an explainer: a cell of the tables."""
+
+    metric: Metric
+    explainer: Explainer | None
+
+
+class Found(NamedTuple):
+    """One trial: who was measured, and what."""
+
+    trial: RobustnessTrial
+    subjects: tuple[Subject, ...]
+    clean: Survey
+    threatened: Survey
+    explained: Survey
+    scenes: tuple[Scene, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self.subjects)
+
+    def accuracy(self, name: str) -> Estimate:
+        """On all test images."""
+        return self.clean.estimate(Accuracy(), name)
+
+    def right(self, name: str) -> Tensor:
+        """Which test images a model gets right, ``[N]`` float64."""
+        return self.clean.of(Accuracy(), name).double()
+
+    def robust(self, name: str, threat: int = 0) -> Estimate:
+        """Under a threat model."""
+        return self.threatened.estimate(Accuracy(attack=self.trial.threats[threat]), name)
+
+    @property
+    def axis(self) -> Values:
+        """Adversarial accuracy of every model under the first threat model, ``[models]``."""
+        return np.array([self.robust(name).mean for name in self.names])
+
+    def cells(self, families: Sequence[str], baselines: bool = False) -> Iterator[Looks]:
+        """Metrics of some families by every explainer that they were measured with; baselines are no explanations."""
+        for cell in dict.fromkeys(Looks(c.metric, c.explainer) for c in self.explained.values):
+            known = getattr(cell.metric, "family", "") in families
+            if known and (baselines or not isinstance(cell.explainer, BASELINES)):
+                yield cell
+
+    def values(self, cell: Looks, names: Sequence[str] | None = None) -> Tensor:
+        """Of the judged images, ``[models, images]`` float64."""
+        rows = [self.explained.of(cell.metric, name, cell.explainer) for name in names or self.names]
+        return torch.stack(rows)[:, self.explained.judged].double()
+
+    def seeds_of(self, way: RobustTraining) -> list[str]:
+        """The models trained in a way."""
+        return [s.name for s in self.subjects if s.way == way]
+
+    def curve(self, method: str = PGD_AT, norm: str = LINF) -> list[RobustTraining]:
+        """Standard training and the ways of one method and norm, by eps."""
+        ways = {s.way for s in self.subjects if s.way is not None}
+        chosen = [w for w in ways if w.method == STANDARD or (w.method, w.norm) == (method, norm)]
+        return sorted(chosen, key=lambda w: w.eps) if any(w.method == STANDARD for w in chosen) else []
+
+    def gain(self, cell: Looks, way: RobustTraining, rival: RobustTraining) -> Gain:
+        """How far one way is better than another in the metric's own direction, image by image."""
+        sign = getattr(cell.metric, "better", 1) or 1
+        own, other = (self.values(cell, self.seeds_of(w)) for w in (way, rival))
+        count = min(len(own), len(other))
+        return gain(sign * own[:count], sign * other[:count])
+
+    def trend(self, cell: Looks) -> Trend:
+        """Along adversarial accuracy, in the metric's own units."""
+        return trend(self.axis, self.values(cell).numpy())
+
+    def doses(self, cell: Looks, method: str = PGD_AT, norm: str = LINF) -> list[Dose]:
+        """What every eps gains, weakest first."""
+        ways = self.curve(method, norm)
+        if len(ways) < 2:
+            return []
+        sign = getattr(cell.metric, "better", 1) or 1
+        means = np.stack([self.values(cell, self.seeds_of(w)).nanmean(0).numpy() for w in ways])
+        return doses([w.eps for w in ways[1:]], sign * (means[1:] - means[0]))
+
+
+class Scene(NamedTuple):
+    """An explanation that looks right and is not: what it says of an image, and what is known against it."""
+
+    x: Tensor  # [C, H, W]
+    maps: dict[str, Tensor]  # by caption: [H, W]
+    title: str
+    told: str
+
+
+def drawn(count: int, draws: int, seed: int) -> Values:
+    """How often each image comes into each of ``draws`` bootstrap samples, ``[draws, images]``."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
+
+
+def resampled(values: Values, draws: int = 1000, seed: int = 0) -> Values:
+    """Means of bootstrap samples of the images, the same images in every row: ``[rows, N]`` -> ``[draws, rows]``."""
+    weight, there = drawn(values.shape[1], draws, seed), np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((weight @ np.where(there, values, 0.0).T) / (weight @ there.T))
+
+
+def trend(axis: Values, values: Values, draws: int = 1000, seed: int = 0) -> Trend:
+    """Spearman's correlation of ``axis`` ``[models]`` with the means of ``values`` ``[models, images]``."""
+    known = np.isfinite(values).any(1) & np.isfinite(axis)
+    axis, values = axis[known], values[known]
+    if len(axis) < 3 or np.ptp(axis) == 0:
+        return Trend(np.nan, np.nan, np.nan, 1.0, len(axis))
+    means = np.nanmean(values, 1)
+    if np.ptp(means) == 0:
+        return Trend(np.nan, np.nan, np.nan, 1.0, len(axis))
+    rho = float(rank_correlations(axis, means[None])[0])
+    samples = rank_correlations(axis, resampled(values, draws, seed))
+    low, high = np.nanpercentile(samples, (2.5, 97.5))
+    shuffled = np.random.default_rng(seed).permuted(np.tile(means, (9999, 1)), axis=1)
+    larger = int((np.abs(rank_correlations(axis, shuffled)) >= abs(rho) - 1e-12).sum())
+    return Trend(rho, float(low), float(high), (larger + 1) / 10_000, len(axis))
+
+
+def rank_correlations(axis: Values, rows: Values) -> Values:
+    """Spearman's correlation of ``axis`` ``[models]`` with each of ``rows`` ``[n, models]``."""
+    first = stats.rankdata(axis) - (len(axis) + 1) / 2
+    second = stats.rankdata(rows, axis=1) - (len(axis) + 1) / 2
+    with np.errstate(invalid="ignore"):
+        return np.asarray((second @ first) / np.sqrt((first @ first) * (second**2).sum(1)))
+
+
+def doses(eps: Sequence[float], gains: Values) -> list[Dose]:
+    """What every eps gains, of ``gains`` ``[eps, images]``, as a share of the largest gain on the curve."""
+    gains = gains[:, np.isfinite(gains).all(0)]
+    if not gains.shape[1]:
+        return []
+    means, samples = gains.mean(1), resampled(gains)
+    top = int(means.argmax())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = samples / samples[:, [top]]
+        share = means / means[top]
+    low, high = np.percentile(shares, (2.5, 97.5), axis=0)
+    return [Dose(e, *map(float, row)) for e, *row in zip(eps, means, share, low, high, strict=True)]
+
+
+class Count(NamedTuple):
+    """In how many cells something is significantly better, and in how many worse, all p-values corrected together."""
+
+    better: int
+    worse: int
+    cells: int
+
+    @property
+    def mostly(self) -> bool:
+        """Better in more than half, and more often than worse."""
+        return 2 * self.better > self.cells and self.better > self.worse
+
+
+def counted(gains: Sequence[Gain]) -> Count:
+    """Gains that are significant after correction and have one sign under every seed."""
+    corrected = holm([g.p for g in gains])
+    signs = [(min(g.seeds) > 0) - (max(g.seeds) < 0) if p < LEVEL else 0 for g, p in zip(gains, corrected, strict=True)]
+    return Count(signs.count(1), signs.count(-1), len(signs))
+
+
+def counted_trends(trends: Sequence[tuple[Trend, int]]) -> Count:
+    """Trends with the metric's direction that are significant after correction."""
+    corrected = holm([t.p for t, _ in trends])
+    signs = [
+        (t.rho * better > 0) - (t.rho * better < 0) if p < LEVEL else 0
+        for (t, better), p in zip(trends, corrected, strict=True)
+    ]
+    return Count(signs.count(1), signs.count(-1), len(signs))
+
+
+def mean(values: Tensor) -> Estimate:
+    """Over images, each with the mean of its seeds."""
+    return estimate(values.nanmean(0).numpy())

@@ -1,0 +1,143 @@
+"""The tables of the robustness study."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from ..statistics import Estimate
+from ..study import Table
+from ..titles import attack_title, brief, title
+from .robustness_claims import CONCISE, RELEVANT, STABLE, better, cells, ends
+from .robustness_found import Dose, Found, Looks, mean
+from .robustness_published import ANCHORS
+from .robustness_ways import LINF, PGD_AT
+
+FAMILIES = {
+    "conciseness": "Conciseness",
+    "stability": "Stability",
+    "faithfulness": "Relevance: faithfulness",
+    "localisation": "Relevance: localisation",
+    "sanity": "Sanity",
+    "alignment": "Alignment with the input",
+}
+ARROWS = {1: "↑", -1: "↓", 0: ""}
+
+
+def tables(f: Found) -> list[Table]:
+    """Models, then a table a family, then what doses give."""
+    found = [models(f), *(table for family in FAMILIES if (table := of_family(f, family)).rows)]
+    return [*found, saturation(f)] if ends(f) else found
+
+
+def models(f: Found) -> Table:
+    """Every model: how it was trained and how right it is."""
+    threats = tuple(attack_title(threat) for threat in f.trial.threats)
+    rows = []
+    for subject in f.subjects:
+        robust = (share(f.robust(subject.name, k)) for k in range(len(threats)))
+        eps = "–" if subject.way is None else eps_of(subject.way.eps, subject.way.norm)
+        rows.append((subject.name, subject.method, eps, share(f.accuracy(subject.name)), *robust))
+    counts = f"{f.accuracy(f.names[0]).count} images for accuracy, {f.robust(f.names[0]).count} attacked"
+    note = f"Per cent right, with 95 % intervals; {counts}. The first threat model is the axis of robustness."
+    columns = ("model", "training", "eps", "clean", *threats)
+    return Table(f"{f.trial.name}: models", note, columns, tuple(rows), named=2)
+
+
+def eps_of(eps: float, norm: str) -> str:
+    """``8/255``, ``L2 0.5``"""
+    return f"{255 * eps:g}/255" if norm == LINF else f"L2 {eps:g}"
+
+
+def share(e: Estimate) -> str:
+    """``84.1 [83.4, 84.8]``"""
+    return f"{100 * e.mean:.1f} [{100 * e.low:.1f}, {100 * e.high:.1f}]" if isfinite(e.mean) else "–"
+
+
+def of_family(f: Found, family: str) -> Table:
+    """Every metric of a family by every explainer: a column for each eps, then the correlation with robustness."""
+    curve = f.curve() or []
+    names = {eps_of(way.eps, way.norm): f.seeds_of(way) for way in curve} or {s.name: [s.name] for s in f.subjects}
+    rows = []
+    for cell in f.cells((family,), baselines=True):
+        means = tuple(number(mean(f.values(cell, own))) for own in names.values())
+        rows.append((heading(cell), explainer_of(cell), *means, *correlation(f, cell)))
+    judged = int(f.explained.judged.sum())
+    trained = f"{PGD_AT} ({LINF}) by eps, 0 is standard training" if curve else "every model"
+    note = (
+        f"Means over the {judged} images that all {len(f.subjects)} models get right, {trained}; the arrow is the"
+        " better direction. rho: rank correlation with adversarial accuracy over all models, with its 95 % interval"
+        " over images and its p-value over models. Random maps, edges and random weights explain nothing of a model."
+    )
+    columns = ("metric", "explainer", *names, "rho", "p")
+    return Table(f"{f.trial.name}: {FAMILIES[family].lower()}", note, columns, tuple(rows), named=2)
+
+
+def heading(cell: Looks) -> str:
+    """``Sparseness ↑``"""
+    return f"{metric_name(cell)} {ARROWS[better(cell)]}".rstrip()
+
+
+def metric_name(cell: Looks) -> str:
+    """A metric without the explainer that stands in a column of its own."""
+    return metric_title(cell.metric) if hasattr(cell.metric, "explainer") else title(cell.metric)
+
+
+def metric_title(metric: object) -> str:
+    """What differs from its defaults, but for the explainer."""
+    from dataclasses import fields, replace
+
+    usual = {f.name: f.default for f in fields(metric)}  # type: ignore[arg-type]
+    return brief(replace(metric, explainer=usual["explainer"]))  # type: ignore[type-var]
+
+
+def explainer_of(cell: Looks) -> str:
+    """An explainer as people call it."""
+    return "–" if cell.explainer is None else brief(cell.explainer)
+
+
+def number(e: Estimate) -> str:
+    """A mean of any size in four digits."""
+    return f"{e.mean:.4g}" if isfinite(e.mean) else "–"
+
+
+def correlation(f: Found, cell: Looks) -> tuple[str, str]:
+    """rho with its interval, and p."""
+    t = f.trend(cell)
+    if not isfinite(t.rho):
+        return "–", "–"
+    return f"{t.rho:+.2f} [{t.low:+.2f}, {t.high:+.2f}]", f"{t.p:.4f}"
+
+
+def saturation(f: Found) -> Table:
+    """The share of the largest gain that every eps gives, where the strongest training gains significantly."""
+    both = ends(f)
+    eps = [way.eps for way in f.curve()[1:]]
+    rows = []
+    for cell in cells(f, (*CONCISE, *STABLE, *RELEVANT)):
+        if both is None or not f.gain(cell, both[1], both[0]).better:
+            continue
+        found = {d.eps: d for d in f.doses(cell)}
+        enough = next((eps_of(e, LINF) for e in eps if e in found and found[e].share >= 0.9), "–")
+        rows.append((heading(cell), explainer_of(cell), *(dose(found.get(e)) for e in eps), enough))
+    note = (
+        "Per cent of the largest gain over standard training on the curve, with 95 % intervals over images; only where "
+        "the largest eps gains significantly. Last: the smallest eps that gives nine tenths."
+    )
+    columns = ("metric", "explainer", *(eps_of(e, LINF) for e in eps), "enough")
+    return Table(f"{f.trial.name}: how much training suffices", note, columns, tuple(rows), named=2)
+
+
+def dose(d: Dose | None) -> str:
+    """``62 [55, 70]``"""
+    return "–" if d is None else f"{100 * d.share:.0f} [{100 * d.low:.0f}, {100 * d.high:.0f}]"
+
+
+def anchors() -> Table:
+    """What others published."""
+    note = (
+        "Of the study itself only the abstract is public. These are the nearest published numbers, of other networks, "
+        "data or explainers: to be read beside ours, not to be matched."
+    )
+    return Table(
+        "Published numbers", note, ("source", "setting", "measured"), tuple(tuple(a) for a in ANCHORS), named=3
+    )
