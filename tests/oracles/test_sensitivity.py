@@ -141,7 +141,7 @@ def test_what_are_no_neighbours_is_refused(field: str, value: Any) -> None:
 
 def test_copies_are_explained_for_the_class_of_their_image_in_whatever_groups() -> None:
     verdicts, around = Verdicts(seeded_net().eval(), batch(40, side=128), 0), Neighbours(copies=3, size=0.3)
-    verdicts.predicted = torch.arange(40) % CLASSES
+    verdicts.predicted = torch.arange(40) % 3
     found = near_maps(verdicts, around, Squares())
     wanted = torch.stack([Squares()(verdicts.model, x, verdicts.predicted) for x in near(verdicts, around)])
     assert torch.equal(found, wanted)
