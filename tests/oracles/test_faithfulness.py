@@ -25,7 +25,7 @@ from glasshouse.metrics import (
 )
 from glasshouse.metrics.imputation import imputed
 from glasshouse.metrics.infidelity import corners, noises_of, squares_of
-from glasshouse.metrics.removal import evenly, ranking
+from glasshouse.metrics.removal import evenly, ranking, removed
 from glasshouse.metrics.road import noise_of
 from glasshouse.metrics.subsets import subsets_of
 from glasshouse.metrics.verdicts import Verdicts
@@ -107,6 +107,15 @@ def test_pixel_flipping_by_so_many_at_a_time(features: int, net: nn.Module, know
     expected = area(shares.tolist(), values)
     assert replace(metric, relative=False).given(known)[0].item() == pytest.approx(expected, abs=1e-5)
     assert metric.given(known)[0].item() == pytest.approx(expected / values[0], abs=1e-5)
+
+
+def test_either_order_is_a_walk_of_its_own(net: nn.Module, known: Verdicts) -> None:
+    assert known.batch.attribution is not None
+    turned = Verdicts(net, known.batch._replace(attribution=-known.batch.attribution), seed=3)
+    counts, black = evenly(PIXELS, 4), ConstantFill(0.0)
+    most, least = (removed(Deletion(), known, first, black, counts).own for first in (True, False))
+    assert not torch.equal(most, least)
+    torch.testing.assert_close(least, removed(Deletion(), turned, True, black, counts).own)
 
 
 def test_a_quotient_by_nothing_is_no_number(net: nn.Module) -> None:
