@@ -13,8 +13,11 @@ test: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+# What several benchmarks use, or one of them in parts.
+PARTS = $(patsubst %,benchmarks/%.py,timing pictures networks passes infidelity_samples quantus_side quantus_pairs quantus_defects)
+
 bench: .venv/ready-bench
-	for file in $(filter-out benchmarks/timing.py benchmarks/pictures.py benchmarks/networks.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
+	for file in $(filter-out $(PARTS),$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("glasshouse needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

@@ -11,10 +11,13 @@ from collections.abc import Callable
 import torch
 
 
-def interleaved(functions: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
-    """Seconds of each function, each repetition calling all of them in turn after one that does not count."""
+def interleaved(
+    functions: dict[str, Callable[[], object]], repetitions: int, warm: bool = False
+) -> dict[str, list[float]]:
+    """Seconds of each function, each repetition calling all of them in turn, after one that does not count unless they
+    are ``warm``: called before."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for repetition in range(repetitions + 1):
+    for repetition in range(warm, repetitions + 1):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
@@ -35,4 +38,5 @@ def setup(**more: object) -> dict[str, object]:
 
 def last_line(figures: dict[str, float], about: dict[str, object]) -> None:
     """The figures as JSON, for whoever reads the last line."""
-    print(json.dumps({"figures": {k: round(v, 4) for k, v in figures.items()}, "setup": about}))
+    short = {name: round(value, 4) or float(f"{value:.1e}") for name, value in figures.items()}
+    print(json.dumps({"figures": short, "setup": about}))
