@@ -456,7 +456,7 @@ FAULTS = [
         TRAINING,
     ),
     Fault("any recipe", "store.py", "if parsed(file, names) != recipe:", "if False:", RUN),
-    Fault("any folder", "store.py", "    if there:", "if False:", RUN),
+    Fault("any folder", "store.py", "if there:", "if False:", RUN),
     Fault(
         "folders anywhere",
         "recipe.py",

@@ -7,6 +7,7 @@ from fault import Fault
 SURVEY = "tests/oracles/test_survey.py"
 STUDY, CLI = "tests/stages/test_survey.py", "tests/stages/test_cli_survey.py"
 FOUND, TABLES, COMMAND = "studies/model_survey_found.py", "studies/model_survey_tables.py", "cli/surveying.py"
+CHECKPOINTS = "models/checkpoints.py"
 
 FAULTS = [
     Fault("right for any", "survey.py", "return self.right.all(0)", "return self.right.any(0)", SURVEY),
@@ -105,23 +106,27 @@ FAULTS = [
     Fault("a table as wide as it gets", TABLES, "ACROSS = 6", "ACROSS = 60", STUDY),
     Fault("shards from 0", COMMAND, "int(number) - 1, int(of)", "int(number), int(of)", CLI),
     Fault("a shard too many", COMMAND, "1 <= int(number) <= int(of)", "1 <= int(number)", CLI),
-    Fault("hidden files", COMMAND, ' and not path.name.startswith(".")', "", CLI),
-    Fault("any ending", COMMAND, "path.suffix.lower() in ENDINGS and ", "", CLI),
+    Fault("hidden files", CHECKPOINTS, ' and not path.name.startswith(".")', "", CLI),
+    Fault("any ending", CHECKPOINTS, "path.suffix.lower() in ENDINGS and ", "", CLI),
     Fault(
         "as the disk has them",
-        COMMAND,
+        CHECKPOINTS,
         "sorted(p for p in path.iterdir() if is_checkpoint(p))",
         "sorted((p for p in path.iterdir() if is_checkpoint(p)), reverse=True)",
         CLI,
     ),
     Fault("ignores what it cannot do", COMMAND, "if several.inapplicable:", "if False:", CLI),
     Fault(
-        "twice the same weights", COMMAND, '    once([str(path.resolve()) for path in found], "--weights")\n', "", CLI
+        "twice the same weights",
+        CHECKPOINTS,
+        "if resolved.count(place) > 1:",
+        "if False:",
+        CLI,
     ),
     Fault("no baselines asked, some given", COMMAND, "if several.baselines else ()", "", CLI),
     Fault(
         "the last name only",
-        COMMAND,
+        CHECKPOINTS,
         "for depth in range(1, deepest + 1):",
         "for depth in range(deepest, deepest + 1):",
         CLI,

@@ -127,7 +127,7 @@ def test_without_a_metric_every_family_is_measured_beside_baselines(folder: Path
     assert result.exit_code == 0, result.output
     told = json.loads((tmp_path / "out" / "results.json").read_text())
     families = {cell["family"] for cell in told["cells"]}
-    assert families == {"conciseness", "stability", "sanity", "alignment"}
+    assert families == {"conciseness", "stability", "faithfulness", "sanity", "alignment"}
     assert {"GradCAM", "RandomMap", "EdgeMap"} <= {cell["by"] for cell in told["cells"]}
     assert not any(cell["refused"] for cell in told["cells"])
 

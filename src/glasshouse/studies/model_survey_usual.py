@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from ..explainers import EdgeMap, GradCAM, InputGradient, OfRandomisedModel, RandomMap
 from ..metrics import (
     Complexity,
+    Deletion,
+    FaithfulnessCorrelation,
     InputAlignment,
+    Insertion,
     MassInside,
     MaxSensitivity,
     ModelRandomisation,
@@ -25,6 +28,7 @@ EXPLAINERS: tuple[Explainer, ...] = (InputGradient(), InputGradient(times_input=
 USUAL: tuple[Metric, ...] = (
     *(Sparseness(), Complexity()),
     *(MaxSensitivity(), RelativeOutputStability()),
+    *(Deletion(), Insertion(), FaithfulnessCorrelation()),
     *(ModelRandomisation(), RandomLogit()),
     InputAlignment(cosine=True),
 )
