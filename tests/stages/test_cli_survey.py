@@ -122,7 +122,7 @@ def test_networks_and_weights_go_in_pairs_under_names_that_tell_them_apart(folde
 
 
 def test_without_a_metric_every_family_is_measured_beside_baselines(folder: Path, tmp_path: Path) -> None:
-    few = ("--images", "6", "--out", str(tmp_path / "out"))
+    few = ("--images", "3", "--out", str(tmp_path / "out"))
     result = evaluate(*NET, "--weights", str(folder / "b-plain.safetensors"), "--shard", "1/1", *few)
     assert result.exit_code == 0, result.output
     told = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -49,7 +49,8 @@ def of_the_paper(f: Found) -> list[Claim]:
         claim("a more robust model is not necessarily more relevant", reversed_(along(f, RELEVANT))),
         claim("modest training gives most of it: a quarter of the largest eps half of the gain", modest(f)),
         claim("robustness costs clean accuracy", trade_off(f)),
-        claim("relative to the output, explanations become less stable", output_side(f), later),
+        claim("relative to the output, explanations become less stable", output_side(f, True), later),
+        claim("the same where the scale of logits is left out", output_side(f, False), later),
     ]
     return [row for row in rows if row.measured != MISSING.measured]
 
@@ -175,10 +176,11 @@ def correlated(t: Trend) -> str:
     return f"rank correlation {t.rho:+.2f} [{t.low:+.2f}, {t.high:+.2f}], p = {t.p:.4f}, {t.models} models"
 
 
-def output_side(f: Found) -> Judged:
+def output_side(f: Found, elementwise: bool) -> Judged:
     """Relative output stability is worse with the largest eps than with standard training, in most explainers."""
     both = ends(f)
-    looks = [cell for cell in f.cells(STABLE) if isinstance(cell.metric, RelativeOutputStability)]
+    found = {c: c.metric for c in f.cells(STABLE) if isinstance(c.metric, RelativeOutputStability)}
+    looks = [cell for cell, metric in found.items() if metric.elementwise == elementwise]
     if both is None or not looks:
         return MISSING
     known = [(cell, g) for cell in looks if isfinite((g := f.gain(cell, both[1], both[0])).difference)]

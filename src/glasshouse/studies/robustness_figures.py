@@ -105,8 +105,8 @@ def pictures(f: Found) -> Pictures:
     ]
     note = (
         "Images on whose decision the most robust model is as sure without the pixels that its input gradient marks"
-        " most as without as many drawn by lot, and of these the ones whose map follows the edges of the picture best: they"
-        " look like explanations, and the decision does not hang on them. Right: the edges by themselves, and the same"
-        " network with random weights."
+        " most as without as many drawn by lot, and of these the ones whose map follows the edges of the picture best:"
+        " they look like explanations, and the decision does not hang on them. Right: the edges by themselves, and the"
+        " same network with random weights."
     )
     return Pictures(f"{f.trial.name}: plausible and misleading", note, columns, tuple(rows))

@@ -127,8 +127,10 @@ def metrics(around: Neighbours, steps: int) -> tuple[Metric, ...]:
             LocalLipschitz(around=around),
             LocalLipschitz(around=around, scale_free=False),
         ),
-        *(RelativeInputStability(around=around), RelativeRepresentationStability(around=around)),
-        RelativeOutputStability(around=around),
+        # By norms: black pixels and zeros in maps decide ratios of elements. Those of the output in both ways.
+        RelativeInputStability(around=around, elementwise=False),
+        RelativeRepresentationStability(around=around, elementwise=False),
+        *(RelativeOutputStability(around=around, elementwise=by) for by in (True, False)),
         *(Deletion(steps=steps), Insertion(steps=steps), ROAD()),
         *(FaithfulnessCorrelation(), Infidelity()),
         *(ModelRandomisation(), InputAlignment()),
