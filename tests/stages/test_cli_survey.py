@@ -144,7 +144,7 @@ BAD = [
     (("--weights", "{}/none", "--weights", "{}/b-plain.safetensors"), "no such file or folder of weights: "),
     (("--weights", "{}/empty"), "there are no weights in "),
     (("--weights", "{}/text"), "is not a torch file of weights, or it is corrupt"),
-    (("--weights", "{}", "--weights", "{}/b-plain.safetensors"), "b-plain.safetensors is given twice"),
+    (("--weights", "{}", "--weights", "{}/b-plain.safetensors"), "b-plain.safetensors are given twice"),
     (("--weights", "{}", "--model", "SmallCNN", "--model", "ResNet20"), "3 networks have 2 weights; give each --model"),
     (("--model", "SmallCNN(width=8)"), "--model SmallCNN(width=8) is given twice"),
     (("--weights", "{}", "--shard", "3/2"), "--shard takes K/N with K from 1 to N, as in 2/8, not '3/2'"),
