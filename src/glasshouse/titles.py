@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -70,6 +71,23 @@ def title(metric: Metric) -> str:
     others = [(f.name, getattr(metric, f.name), f.default) for f in fields(metric) if f.name != "attack"]
     told = ", ".join(f"{name}={brief(value)}" for name, value, usual in others if value != usual)
     return f"{type(metric).__name__}{f' ({told})' if told else ''}, {attack_title(attack)}"
+
+
+def headings(metrics: Iterable[Metric]) -> dict[Metric, str]:
+    """Column headings of metrics that stand together: of settings only those in which metrics of one class differ."""
+    kinds: dict[type, list[Any]] = {}
+    for metric in dict.fromkeys(metrics):
+        kinds.setdefault(type(metric), []).append(metric)
+    found: dict[Metric, str] = {}
+    for kind, own in kinds.items():
+        if len(own) == 1 or kind.__name__ not in WORDS:
+            found |= {m: WORDS.get(kind.__name__) or title(m) for m in own}
+            continue
+        apart = [f.name for f in fields(own[0]) if len({repr(getattr(m, f.name)) for m in own}) > 1]
+        for metric in own:
+            told = ", ".join(f"{name}={brief(getattr(metric, name))}" for name in apart)
+            found[metric] = f"{WORDS[kind.__name__]} ({told})"
+    return found
 
 
 def overlap_title(metric: MIoU | ForegroundIoU) -> str:

@@ -49,12 +49,12 @@ def usual(steps: int, step_size: float, seeds: int, variants: int) -> tuple[Robu
 
 SIZES = {
     "smoke": Size(
-        ways=(known.standard(1), *(known.pgd_training(eps, 3, 0.5, 1) for eps in (8, 16, 32))),
+        ways=(known.standard(1), *(known.pgd_training(eps, 3, 0.5, 1) for eps in (2, 4, 8))),
         model=SmallCNN(width=8),
-        training=Training(epochs=6, optimizer=Adam(lr=4e-3)),
+        training=Training(epochs=12, batch_size=32, optimizer=Adam(lr=4e-3)),
         explainers=(InputGradient(), GradCAM(), *known.BASELINES),
         metrics=(*known.metrics(Neighbours(copies=4), steps=8), *known.localised()),
-        threats=known.threats(0.05, (32, 8), 2.0),
+        threats=known.threats(0.05),
         train=0,
         attacked=60,
         images=100,

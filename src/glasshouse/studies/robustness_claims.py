@@ -13,12 +13,12 @@ import torch
 from ..explainers import OfRandomisedModel, RandomMap
 from ..metrics import LocalLipschitz, MaxSensitivity, RelativeOutputStability, WorstCaseSensitivity
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim
-from ..titles import brief
 from .gains import MISSING, Gain, Judged, gain, points
 from .robustness_found import Count, Found, Looks, Trend, counted, counted_trends, trend
 from .robustness_ways import L2_NORM, LINF, PGD_AT, RobustTraining
 
 CONCISE, STABLE, RELEVANT = ("conciseness",), ("stability",), ("faithfulness", "localisation")
+SHOWN = 3  # of the metrics that a claim rests on
 MODEST = 0.25  # of the largest eps: 2/255 of 8/255
 NOT_PUBLISHED = "yes (abstract; numbers are not public)"
 
@@ -98,7 +98,7 @@ def stronger(f: Found, families: Sequence[str], norm: str) -> Judged:
     if not known:
         return Judged(UNTESTED, "no image is right in all models")
     count = counted([g for _, g in known])
-    return Judged(REPRODUCED if count.mostly else NOT_REPRODUCED, f"{told(count)}; {examples(known)}")
+    return Judged(REPRODUCED if count.mostly else NOT_REPRODUCED, f"{told(count)}; {examples(f, known)}")
 
 
 def told(count: Count) -> str:
@@ -106,10 +106,11 @@ def told(count: Count) -> str:
     return f"better in {count.better} and worse in {count.worse} of {count.cells} (metric and explainer)"
 
 
-def examples(known: Sequence[tuple[Looks, Gain]]) -> str:
-    """Each metric's gain by the first explainer."""
-    first = {cell.metric: (cell, g) for cell, g in reversed(known)}
-    return "; ".join(f"{brief(m)} {points(g, 1)}" for m, (_, g) in reversed(list(first.items())))
+def examples(f: Found, known: Sequence[tuple[Looks, Gain]]) -> str:
+    """What the first metrics gain by the first explainer."""
+    first = {cell.metric: g for cell, g in reversed(known)}
+    told = [f"{f.headings[metric]} {points(g, 1)}" for metric, g in reversed(list(first.items()))]
+    return "; ".join(told[:SHOWN])
 
 
 def along(f: Found, families: Sequence[str]) -> Judged:
@@ -161,7 +162,7 @@ def trade_off(f: Found) -> Judged:
     """Clean accuracy falls, from standard training to the largest eps; without any, along adversarial accuracy."""
     both = ends(f)
     if both is not None:
-        own, rival = (torch.stack([f.right(name) for name in f.seeds_of(way)]) for way in both)
+        rival, own = (torch.stack([f.right(name) for name in f.seeds_of(way)]) for way in both)
         count = min(len(own), len(rival))
         g = gain(own[:count], rival[:count])
         return Judged(REPRODUCED if g.p < 0.05 and max(g.seeds) < 0 else NOT_REPRODUCED, points(g))
@@ -188,7 +189,7 @@ def output_side(f: Found, elementwise: bool) -> Judged:
         return Judged(UNTESTED, "no image is right in all models")
     count = counted([g for _, g in known])
     holds = 2 * count.worse > count.cells
-    return Judged(REPRODUCED if holds else NOT_REPRODUCED, f"{told(count)}; {examples(known)}")
+    return Judged(REPRODUCED if holds else NOT_REPRODUCED, f"{told(count)}; {examples(f, known)}")
 
 
 def axis(f: Found) -> Judged:

@@ -84,7 +84,7 @@ def by_metric(f: Found, family: str) -> dict[str, list[Looks]]:
     """The cells of a family, baselines left out."""
     found: dict[str, list[Looks]] = {}
     for cell in f.cells((family,)):
-        found.setdefault(heading(cell), []).append(cell)
+        found.setdefault(heading(f, cell), []).append(cell)
     return found
 
 

@@ -15,6 +15,7 @@ from ..explainers import EdgeMap, OfRandomisedModel, RandomMap
 from ..metrics import Accuracy
 from ..statistics import Estimate, estimate, holm
 from ..survey import Survey
+from ..titles import headings
 from ..types import Explainer, Metric
 from .gains import LEVEL, Gain, gain
 from .robustness_ways import GIVEN, LINF, PGD_AT, STANDARD, RobustTraining
@@ -102,6 +103,11 @@ class Found(NamedTuple):
             known = getattr(cell.metric, "family", "") in families
             if known and (baselines or not isinstance(cell.explainer, BASELINES)):
                 yield cell
+
+    @property
+    def headings(self) -> dict[Metric, str]:
+        """What metrics of explanations are called."""
+        return headings(cell.metric for cell in self.explained.values)
 
     def values(self, cell: Looks, names: Sequence[str] | None = None) -> Tensor:
         """Of the judged images, ``[models, images]`` float64."""

@@ -6,7 +6,7 @@ from math import isfinite
 
 from ..statistics import Estimate
 from ..study import Table
-from ..titles import attack_title, brief, title
+from ..titles import attack_title, brief
 from .robustness_claims import CONCISE, RELEVANT, STABLE, better, cells, ends
 from .robustness_found import Dose, Found, Looks, mean
 from .robustness_published import ANCHORS
@@ -60,7 +60,7 @@ def of_family(f: Found, family: str) -> Table:
     rows = []
     for cell in f.cells((family,), baselines=True):
         means = tuple(number(mean(f.values(cell, own))) for own in names.values())
-        rows.append((heading(cell), explainer_of(cell), *means, *correlation(f, cell)))
+        rows.append((heading(f, cell), explainer_of(cell), *means, *correlation(f, cell)))
     judged = int(f.explained.judged.sum())
     trained = f"{PGD_AT} ({LINF}) by eps, 0 is standard training" if curve else "every model"
     note = (
@@ -72,22 +72,9 @@ def of_family(f: Found, family: str) -> Table:
     return Table(f"{f.trial.name}: {FAMILIES[family].lower()}", note, columns, tuple(rows), named=2)
 
 
-def heading(cell: Looks) -> str:
-    """``Sparseness ↑``"""
-    return f"{metric_name(cell)} {ARROWS[better(cell)]}".rstrip()
-
-
-def metric_name(cell: Looks) -> str:
-    """A metric without the explainer that stands in a column of its own."""
-    return metric_title(cell.metric) if hasattr(cell.metric, "explainer") else title(cell.metric)
-
-
-def metric_title(metric: object) -> str:
-    """What differs from its defaults, but for the explainer."""
-    from dataclasses import fields, replace
-
-    usual = {f.name: f.default for f in fields(metric)}  # type: ignore[arg-type]
-    return brief(replace(metric, explainer=usual["explainer"]))  # type: ignore[type-var]
+def heading(f: Found, cell: Looks) -> str:
+    """``sparseness ↑``"""
+    return f"{f.headings[cell.metric]} {ARROWS[better(cell)]}".rstrip()
 
 
 def explainer_of(cell: Looks) -> str:
@@ -118,7 +105,7 @@ def saturation(f: Found) -> Table:
             continue
         found = {d.eps: d for d in f.doses(cell)}
         enough = next((eps_of(e, LINF) for e in eps if e in found and found[e].share >= 0.9), "–")
-        rows.append((heading(cell), explainer_of(cell), *(dose(found.get(e)) for e in eps), enough))
+        rows.append((heading(f, cell), explainer_of(cell), *(dose(found.get(e)) for e in eps), enough))
     note = (
         "Per cent of the largest gain over standard training on the curve, with 95 % intervals over images; only where "
         "the largest eps gains significantly. Last: the smallest eps that gives nine tenths."
