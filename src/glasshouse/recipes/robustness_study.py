@@ -67,7 +67,7 @@ SIZES = {
         metrics=known.metrics(Neighbours(copies=5), steps=16),
         threats=known.threats(0.2),
         train=10_000,
-        attacked=200,
+        attacked=150,
         images=600,
     ),
     "paper": Size(
