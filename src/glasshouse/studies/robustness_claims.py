@@ -13,6 +13,7 @@ import torch
 from ..explainers import OfRandomisedModel, RandomMap
 from ..metrics import LocalLipschitz, MaxSensitivity, RelativeOutputStability, WorstCaseSensitivity
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim
+from ..titles import brief
 from .gains import MISSING, Gain, Judged, gain, points
 from .robustness_found import Count, Found, Looks, Trend, counted, counted_trends, trend
 from .robustness_ways import L2_NORM, LINF, PGD_AT, RobustTraining
@@ -110,7 +111,7 @@ def examples(f: Found, known: Sequence[tuple[Looks, Gain]]) -> str:
     """What the first metrics gain by the first explainer."""
     first = {cell.metric: g for cell, g in reversed(known)}
     told = [f"{f.headings[metric]} {points(g, 1)}" for metric, g in reversed(list(first.items()))]
-    return "; ".join(told[:SHOWN])
+    return f"gains of {brief(known[0][0].explainer)}: {'; '.join(told[:SHOWN])}"
 
 
 def along(f: Found, families: Sequence[str]) -> Judged:

@@ -8,10 +8,10 @@ from math import isfinite
 import numpy as np
 
 from ..study import Chart, Line, Lines, Pictures, Section, Shown
-from ..titles import attack_title, brief
+from ..titles import brief
 from .robustness_claims import ends
 from .robustness_found import Found, Looks, mean
-from .robustness_tables import FAMILIES, heading
+from .robustness_tables import FAMILIES, heading, threat_title, threats_told
 from .robustness_ways import LINF, PGD_AT, STANDARD
 
 BRIGHT = ("conciseness", "stability", "faithfulness", "localisation")
@@ -29,7 +29,7 @@ def figures(f: Found) -> list[Section]:
 def tradeoff(f: Found) -> Lines:
     """Clean and adversarial accuracy by the eps of training, for each method."""
     charts = []
-    names = ("clean", *(attack_title(threat) for threat in f.trial.threats))
+    names = ("clean", *(threat_title(threat) for threat in f.trial.threats))
     for k, name in enumerate(names):
         lines = []
         for method in dict.fromkeys(s.way.method for s in f.subjects if s.way is not None and s.way.method != STANDARD):
@@ -41,7 +41,10 @@ def tradeoff(f: Found) -> Lines:
             if len(points) > 1:
                 lines.append(Line(method, tuple(points), tuple(band)))
         charts.append(Chart(name, tuple(lines)))
-    note = "Mean of the seeds; bands hold the 95 % intervals of all of them."
+    note = (
+        "Mean of the seeds; bands hold the 95 % intervals of all of them. The eps of training is in L-inf. "
+        f"Threats: {threats_told(f)}."
+    )
     return Lines(f"{f.trial.name}: accuracy", note, ("eps of training, 1/255", "right, %"), tuple(charts))
 
 
@@ -104,9 +107,9 @@ def pictures(f: Found) -> Pictures:
         for s in f.scenes
     ]
     note = (
-        "Images on whose decision the most robust model is as sure without the pixels that its input gradient marks"
-        " most as without as many drawn by lot, and of these the ones whose map follows the edges of the picture best:"
-        " they look like explanations, and the decision does not hang on them. Right: the edges by themselves, and the"
-        " same network with random weights."
+        "Images of which the most robust model says the same without the pixels that its input gradient marks most, as"
+        " surely as without as many drawn by lot, and of these the ones whose map follows the edges of the picture"
+        " best: they look like explanations, and the decision does not hang on them. Right: the edges by themselves, and"
+        " the same network with random weights."
     )
     return Pictures(f"{f.trial.name}: plausible and misleading", note, columns, tuple(rows))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from math import isfinite
 
+from ..metrics.verdicts import ball_of
 from ..statistics import Estimate
 from ..study import Table
-from ..titles import attack_title, brief
+from ..titles import attack_title, ball_title, brief
+from ..types import Attack
 from .robustness_claims import CONCISE, RELEVANT, STABLE, better, cells, ends
 from .robustness_found import Dose, Found, Looks, mean
 from .robustness_published import ANCHORS
@@ -31,16 +33,28 @@ def tables(f: Found) -> list[Table]:
 
 def models(f: Found) -> Table:
     """Every model: how it was trained and how right it is."""
-    threats = tuple(attack_title(threat) for threat in f.trial.threats)
+    threats = tuple(map(threat_title, f.trial.threats))
     rows = []
     for subject in f.subjects:
         robust = (share(f.robust(subject.name, k)) for k in range(len(threats)))
         eps = "–" if subject.way is None else eps_of(subject.way.eps, subject.way.norm)
         rows.append((subject.name, subject.method, eps, share(f.accuracy(subject.name)), *robust))
     counts = f"{f.accuracy(f.names[0]).count} images for accuracy, {f.robust(f.names[0]).count} attacked"
-    note = f"Per cent right, with 95 % intervals; {counts}. The first threat model is the axis of robustness."
+    axis = f"Threats: {threats_told(f)}; the first is the axis of robustness."
+    note = f"Per cent right, with 95 % intervals; {counts}. {axis}"
     columns = ("model", "training", "eps", "clean", *threats)
     return Table(f"{f.trial.name}: models", note, columns, tuple(rows), named=2)
+
+
+def threat_title(threat: Attack) -> str:
+    """Its ball, or what it is called where it has none."""
+    ball = ball_of(threat)
+    return attack_title(threat) if ball is None else ball_title(ball)
+
+
+def threats_told(f: Found) -> str:
+    """The threat models in full."""
+    return "; ".join(map(attack_title, f.trial.threats))
 
 
 def eps_of(eps: float, norm: str) -> str:
