@@ -109,7 +109,7 @@ def pictures(f: Found) -> Pictures:
     note = (
         "Images of which the most robust model says the same without the pixels that its input gradient marks most, as"
         " surely as without as many drawn by lot, and of these the ones whose map follows the edges of the picture"
-        " best: they look like explanations, and the decision does not hang on them. Right: the edges by themselves, and"
+        " best: they look like explanations, and the decision does not hang on them. Right: the edges alone, and"
         " the same network with random weights."
     )
     return Pictures(f"{f.trial.name}: plausible and misleading", note, columns, tuple(rows))
