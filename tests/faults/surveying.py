@@ -5,7 +5,7 @@ from __future__ import annotations
 from fault import Fault
 
 SURVEY = "tests/oracles/test_survey.py"
-STUDY, CLI = "tests/stages/test_survey.py", "tests/stages/test_cli_survey.py"
+STUDY, CLI = "tests/stages/test_model_survey.py", "tests/stages/test_cli_survey.py"
 FOUND, TABLES, COMMAND = "studies/model_survey_found.py", "studies/model_survey_tables.py", "cli/surveying.py"
 CHECKPOINTS = "models/checkpoints.py"
 
