@@ -118,9 +118,13 @@ FAULTS = [
     Fault("no object, no share", COMPONENTS, "torch.where(area > 0, ", "torch.where(area >= 0, ", MEASURES),
     Fault("void counts", COMPONENTS, "verdicts) * judged, mask)", "verdicts), mask)", MEASURES),
     Fault("area of the whole image", COMPONENTS, "inside(judged.float(), mask)", "mask.float().mean((1, 2))", MEASURES),
-    Fault("explained again", VERDICTS, "if key not in self.maps:", "if True:", MEASURES),
+    Fault("explained again", VERDICTS, "if key not in self.known:", "if True:", MEASURES),
     Fault(
-        "key without the class", VERDICTS, "key = (explainer, attack, target)", "key = (explainer, attack)", MEASURES
+        "key without the class",
+        VERDICTS,
+        "(Verdicts.explained, explainer, attack, target)",
+        "(Verdicts.explained, explainer, attack)",
+        MEASURES,
     ),
     Fault("true class after", VERDICTS, "predicted(self.model, self.attacked(attack))", "self.batch.y", MEASURES),
     # fooled at a level
