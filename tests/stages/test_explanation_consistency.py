@@ -18,6 +18,7 @@ from glasshouse.cli import app
 from glasshouse.data import VOC, Biased, BrightRegions, Digits, OtherBackgrounds
 from glasshouse.data.samples import Wrapped, at_most
 from glasshouse.explainers import GradCAM, XGradCAM
+from glasshouse.files import store_name
 from glasshouse.labels import indicators
 from glasshouse.measure import measure
 from glasshouse.metrics import Accuracy, Inconsistency, Loss, Uncertainty
@@ -35,7 +36,6 @@ from glasshouse.studies import Compared, Debiasing, ExplanationConsistency, FewS
 from glasshouse.studies import consistency_ways as ways
 from glasshouse.studies import debiasing as bias
 from glasshouse.studies import few_samples as few
-from glasshouse.files import store_name
 from glasshouse.study import Document, Lines, Pictures, Room, conduct
 from glasshouse.train import Adam, Training, fit, fresh
 from glasshouse.types import NOWHERE, Batch, Samples, Selection

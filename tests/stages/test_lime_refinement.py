@@ -19,6 +19,7 @@ from glasshouse.cli import app
 from glasshouse.corruptions import Brightness, Fog
 from glasshouse.detectors import Aggregated, Signed, Spurious
 from glasshouse.explainers import InputGradient
+from glasshouse.files import store_name
 from glasshouse.metrics import Accuracy, Stability, Under
 from glasshouse.models import SmallCNN
 from glasshouse.objectives import CrossEntropy
@@ -30,7 +31,6 @@ from glasshouse.run import run, splits
 from glasshouse.studies import LIMERefinement, Trial
 from glasshouse.studies import lime_arms as arms
 from glasshouse.studies.lime_refinement import logged
-from glasshouse.files import store_name
 from glasshouse.study import conduct
 from glasshouse.train import Adam, Training
 from glasshouse.types import Samples
