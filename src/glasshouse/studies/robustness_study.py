@@ -134,7 +134,7 @@ class Studying:
         some = at_most(part.test, trial.images, self.study.seed)
         few = at_most(part.test, trial.attacked, self.study.seed)
         asked = partial(measured, room, trial, models, seed=self.study.seed)
-        clean = asked("clean", part.test, (Accuracy(),), ())
+        clean = asked("clean", part.test, (), ())
         threatened = asked("threats", few, tuple(Accuracy(attack=threat) for threat in trial.threats), ())
         explained = asked("explained", some, trial.metrics, trial.explainers)
         if trial.searched and trial.smooth:
