@@ -29,7 +29,7 @@ from glasshouse.recipe import Recipe
 from glasshouse.registry import PACKAGES, is_frozen, names
 from glasshouse.selectors import RandomChoice
 from glasshouse.spec import conforms, parse, pretty, required
-from glasshouse.studies import Compared, LevelTrial, LevelWay, NamedModel, Trial, Way
+from glasshouse.studies import Compared, LevelTrial, LevelWay, NamedModel, RobustnessTrial, Trial, Way
 from glasshouse.types import (
     Attack,
     Augmentation,
@@ -74,6 +74,8 @@ EXTRA: dict[str, dict[str, Any]] = {
     },
     "LevelTrial": {"ways": (LEVEL_WAY,)},
     "LevelWay": {"coarse": LEVEL_WAY.coarse, "fine": LEVEL_WAY.fine},
+    "RobustnessStudy": {"trials": (RobustnessTrial("digits", Digits(), given=(NamedModel("mine", SmallCNN()),)),)},
+    "RobustnessTrial": {"given": (NamedModel("mine", SmallCNN()),)},
     "StandardEnsemble": {"budget": 0.02},
 }
 
