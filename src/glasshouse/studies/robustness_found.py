@@ -14,7 +14,7 @@ from torch import Tensor
 from ..explainers import EdgeMap, OfRandomisedModel, RandomMap
 from ..metrics import Accuracy
 from ..statistics import Estimate, estimate, holm
-from ..survey import Survey
+from ..survey import Cell, Survey
 from ..titles import headings
 from ..types import Explainer, Metric
 from .gains import LEVEL, Gain, gain
@@ -114,6 +114,14 @@ class Found(NamedTuple):
         rows = [self.explained.of(cell.metric, name, cell.explainer) for name in names or self.names]
         return torch.stack(rows)[:, self.explained.judged].double()
 
+    def compared(self, cell: Looks, names: Sequence[str] | None = None) -> Tensor:
+        """Values by which models compare, as :meth:`values`: of faithfulness what a map has above a random one on the
+        same model, since some models are thrown off by any change of the image."""
+        found, lots = self.values(cell, names), Looks(cell.metric, RandomMap())
+        measured = Cell(self.names[0], lots.explainer, lots.metric) in self.explained.values
+        faithful = getattr(cell.metric, "family", "") == "faithfulness"
+        return found - self.values(lots, names) if faithful and measured else found
+
     def seeds_of(self, way: RobustTraining) -> list[str]:
         """The models trained in a way."""
         return [s.name for s in self.subjects if s.way == way]
@@ -127,13 +135,13 @@ class Found(NamedTuple):
     def gain(self, cell: Looks, way: RobustTraining, rival: RobustTraining) -> Gain:
         """How far one way is better than another in the metric's own direction, image by image."""
         sign = getattr(cell.metric, "better", 1) or 1
-        own, other = (self.values(cell, self.seeds_of(w)) for w in (way, rival))
+        own, other = (self.compared(cell, self.seeds_of(w)) for w in (way, rival))
         count = min(len(own), len(other))
         return gain(sign * own[:count], sign * other[:count])
 
     def trend(self, cell: Looks) -> Trend:
         """Along adversarial accuracy, in the metric's own units."""
-        return trend(self.axis, self.values(cell).numpy())
+        return trend(self.axis, self.compared(cell).numpy())
 
     def doses(self, cell: Looks, method: str = PGD_AT, norm: str = LINF) -> list[Dose]:
         """What every eps gains, weakest first."""
@@ -141,7 +149,7 @@ class Found(NamedTuple):
         if len(ways) < 2:
             return []
         sign = getattr(cell.metric, "better", 1) or 1
-        means = np.stack([self.values(cell, self.seeds_of(w)).nanmean(0).numpy() for w in ways])
+        means = np.stack([self.compared(cell, self.seeds_of(w)).nanmean(0).numpy() for w in ways])
         return doses([w.eps for w in ways[1:]], sign * (means[1:] - means[0]))
 
 

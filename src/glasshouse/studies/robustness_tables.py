@@ -82,6 +82,8 @@ def of_family(f: Found, family: str) -> Table:
         " better direction. rho: rank correlation with adversarial accuracy over all models, with its 95 % interval"
         " over images and its p-value over models. Random maps, edges and random weights explain nothing of a model."
     )
+    if family == "faithfulness":
+        note += " Models are compared by what a map has above the random map of the same model."
     columns = ("metric", "explainer", *names, "rho", "p")
     return Table(f"{f.trial.name}: {FAMILIES[family].lower()}", note, columns, tuple(rows), named=2)
 
