@@ -127,10 +127,11 @@ class Found(NamedTuple):
         return [s.name for s in self.subjects if s.way == way]
 
     def curve(self, method: str = PGD_AT, norm: str = LINF) -> list[RobustTraining]:
-        """Standard training and the ways of one method and norm, by eps."""
-        ways = {s.way for s in self.subjects if s.way is not None}
-        chosen = [w for w in ways if w.method == STANDARD or (w.method, w.norm) == (method, norm)]
-        return sorted(chosen, key=lambda w: w.eps) if any(w.method == STANDARD for w in chosen) else []
+        """The first standard training and the ways of one method and norm, by eps; nothing unless there are both."""
+        ways = dict.fromkeys(s.way for s in self.subjects if s.way is not None)
+        plain = [w for w in ways if w.method == STANDARD][:1]
+        against = sorted((w for w in ways if (w.method, w.norm) == (method, norm)), key=lambda w: w.eps)
+        return [*plain, *against] if plain and against else []
 
     def gain(self, cell: Looks, way: RobustTraining, rival: RobustTraining) -> Gain:
         """How far one way is better than another in the metric's own direction, image by image."""
@@ -201,17 +202,18 @@ def rank_correlations(axis: Values, rows: Values) -> Values:
 
 
 def doses(eps: Sequence[float], gains: Values) -> list[Dose]:
-    """What every eps gains, of ``gains`` ``[eps, images]``, as a share of the largest gain on the curve."""
+    """What every eps gains, of ``gains`` ``[eps, images]``, as a share of the largest gain on the curve, where that is
+    one."""
     gains = gains[:, np.isfinite(gains).all(0)]
     if not gains.shape[1]:
         return []
     means, samples = gains.mean(1), resampled(gains)
     top = int(means.argmax())
+    if means[top] <= 0:
+        return [Dose(e, float(mean), np.nan, np.nan, np.nan) for e, mean in zip(eps, means, strict=True)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = samples / samples[:, [top]]
-        share = means / means[top]
-    low, high = np.percentile(shares, (2.5, 97.5), axis=0)
-    return [Dose(e, *map(float, row)) for e, *row in zip(eps, means, share, low, high, strict=True)]
+        low, high = np.percentile(samples / samples[:, [top]], (2.5, 97.5), axis=0)
+    return [Dose(e, *map(float, row)) for e, *row in zip(eps, means, means / means[top], low, high, strict=True)]
 
 
 class Count(NamedTuple):

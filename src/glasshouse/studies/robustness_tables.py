@@ -69,7 +69,7 @@ def share(e: Estimate) -> str:
 
 def of_family(f: Found, family: str) -> Table:
     """Every metric of a family by every explainer: a column for each eps, then the correlation with robustness."""
-    curve = f.curve() or []
+    curve = f.curve()
     names = {eps_of(way.eps, way.norm): f.seeds_of(way) for way in curve} or {s.name: [s.name] for s in f.subjects}
     rows = []
     for cell in f.cells((family,), baselines=True):
