@@ -40,6 +40,7 @@ import refining
 import relevance
 import reviewing
 import rivals
+import robustness_study
 import segmented
 import sensitivity
 import shifts
@@ -71,6 +72,7 @@ PARTS = (
     *(sensitivity,),
     *(conciseness,),
     *(faithfulness,),
+    *(robustness_study,),
 )
 FAULTS = [f for part in PARTS for f in part.FAULTS]
 

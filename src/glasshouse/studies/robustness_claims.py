@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import isfinite
+from math import factorial, isfinite
 from statistics import median
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..explainers import OfRandomisedModel, RandomMap
 from ..metrics import LocalLipschitz, MaxSensitivity, RelativeOutputStability, WorstCaseSensitivity
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim
 from ..titles import brief
-from .gains import MISSING, Gain, Judged, gain, points
+from .gains import LEVEL, MISSING, Gain, Judged, gain, points
 from .robustness_found import Count, Found, Looks, Trend, counted, counted_trends, trend
 from .robustness_ways import L2_NORM, LINF, PGD_AT, RobustTraining
 
@@ -80,7 +80,7 @@ def ends(f: Found, norm: str = LINF) -> tuple[RobustTraining, RobustTraining] | 
 
 def cells(f: Found, families: Sequence[str]) -> list[Looks]:
     """What a family's claim rests on: the claims about outputs and about scale are of their own."""
-    return [cell for cell in f.cells(families) if not apart(cell)]
+    return [cell for cell in f.cells(families) if better(cell) and not apart(cell)]
 
 
 def apart(cell: Looks) -> bool:
@@ -109,20 +109,22 @@ def told(count: Count) -> str:
 
 def examples(f: Found, known: Sequence[tuple[Looks, Gain]]) -> str:
     """What the first metrics gain by the first explainer."""
-    first = {cell.metric: g for cell, g in reversed(known)}
-    told = [f"{f.headings[metric]} {points(g, 1)}" for metric, g in reversed(list(first.items()))]
-    return f"gains of {brief(known[0][0].explainer)}: {'; '.join(told[:SHOWN])}"
+    explainer = known[0][0].explainer
+    gains = [f"{f.headings[cell.metric]} {points(g, 1)}" for cell, g in known if cell.explainer == explainer]
+    return f"gains of {'the model' if explainer is None else brief(explainer)}: {'; '.join(gains[:SHOWN])}"
 
 
 def along(f: Found, families: Sequence[str]) -> Judged:
     """Rank correlation with adversarial accuracy over all models: significantly in the better direction in most."""
-    looks = [cell for cell in cells(f, families) if better(cell)]
+    looks = cells(f, families)
     if len(f.names) < 5 or not looks:
         return MISSING
     trends = [(f.trend(cell), better(cell)) for cell in looks]
     trends = [(t, sign) for t, sign in trends if isfinite(t.rho)]
     if not trends:
         return Judged(UNTESTED, "no image is right in all models, or all models are equally robust")
+    if 2 / factorial(max(t.models for t, _ in trends)) * len(trends) >= LEVEL:
+        return Judged(UNTESTED, f"{len(f.names)} models are too few for {len(trends)} correlations to be significant")
     count = counted_trends(trends)
     middle = median(t.rho * sign for t, sign in trends)
     measured = f"{told(count)}; median rank correlation {middle:+.2f} towards better, {trends[0][0].models} models"
@@ -166,11 +168,11 @@ def trade_off(f: Found) -> Judged:
         rival, own = (torch.stack([f.right(name) for name in f.seeds_of(way)]) for way in both)
         count = min(len(own), len(rival))
         g = gain(own[:count], rival[:count])
-        return Judged(REPRODUCED if g.p < 0.05 and max(g.seeds) < 0 else NOT_REPRODUCED, points(g))
+        return Judged(REPRODUCED if g.p < LEVEL and max(g.seeds) < 0 else NOT_REPRODUCED, points(g))
     t = trend(f.axis, torch.stack([f.right(name) for name in f.names]).numpy())
     if len(f.names) < 5 or not isfinite(t.rho):
         return MISSING
-    return Judged(REPRODUCED if t.rho < 0 and t.p < 0.05 else NOT_REPRODUCED, correlated(t))
+    return Judged(REPRODUCED if t.rho < 0 and t.p < LEVEL else NOT_REPRODUCED, correlated(t))
 
 
 def correlated(t: Trend) -> str:
@@ -226,10 +228,12 @@ def random_weights(f: Found) -> Judged:
     looks = [c for c in f.cells(CONCISE, baselines=True) if isinstance(c.explainer, OfRandomisedModel)]
     if both is None or not looks:
         return MISSING
+    explained = set(f.cells(CONCISE))
+    looks = [cell for cell in looks if plain(cell) in explained]
     pairs = [(f.gain(cell, both[1], both[0]), f.gain(plain(cell), both[1], both[0])) for cell in looks]
-    known = [(control, own) for control, own in pairs if isfinite(control.difference) and isfinite(own.difference)]
+    known = [(control, own) for control, own in pairs if isfinite(control.difference) and own.p < LEVEL]
     if not known:
-        return MISSING
+        return Judged(UNTESTED, "training makes no difference with the model's own weights") if pairs else MISSING
     holds = all(abs(control.difference) < 0.2 * abs(own.difference) for control, own in known)
     shown = "; ".join(f"{points(control, 1)} against {points(own, 1)}" for control, own in known)
     return Judged(SUPPORTED if holds else REFUTED, shown)
@@ -249,19 +253,19 @@ def by_scale(f: Found) -> Judged:
     free = {c.explainer: c for c, metric in found.items() if metric.scale_free}
     if both is None or not raw or not free:
         return MISSING
-    ratios = []
-    for cell in raw:
-        if cell.explainer in free:
-            high, low = (
-                float(np.log(f.values(c, f.seeds_of(both[0])).nanmean() / f.values(c, f.seeds_of(both[1])).nanmean()))
-                for c in (cell, free[cell.explainer])
-            )
-            ratios.append((np.exp(high), np.exp(low)))
-    if not ratios or not np.isfinite(ratios).all():
+    pairs = [(fallen(f, cell, both), fallen(f, free[cell.explainer], both)) for cell in raw if cell.explainer in free]
+    ratios = [pair for pair in pairs if all(map(isfinite, pair))]
+    if not ratios:
         return MISSING
     holds = sum(high > low for high, low in ratios)
     text = f"divided by {median(h for h, _ in ratios):.1f} and by {median(w for _, w in ratios):.1f} in the median"
     return Judged(SUPPORTED if 2 * holds > len(ratios) else REFUTED, f"{text}, in {holds} of {len(ratios)} explainers")
+
+
+def fallen(f: Found, cell: Looks, both: tuple[RobustTraining, RobustTraining]) -> float:
+    """By what a mean is divided from the first way to the second; NaN where the second is 0."""
+    before, after = (float(f.values(cell, f.seeds_of(way)).nanmean()) for way in both)
+    return before / after if after else np.nan
 
 
 def searched(f: Found) -> Judged:
@@ -269,9 +273,13 @@ def searched(f: Found) -> Judged:
     worst = {c.explainer: c for c in f.cells(STABLE) if isinstance(c.metric, WorstCaseSensitivity)}
     drawn = {c.explainer: c for c in f.cells(STABLE) if isinstance(c.metric, MaxSensitivity)}
     pairs = [(f.values(worst[e]).nanmean(1), f.values(drawn[e]).nanmean(1)) for e in worst if e in drawn]
-    if not pairs or not all(bool(t.isfinite().all()) for pair in pairs for t in pair):
+    pairs = [pair for pair in pairs if all(bool(t.isfinite().all()) for t in pair)]
+    if not pairs:
         return MISSING
     higher = sum(int((a > b).sum()) for a, b in pairs)
     total = sum(len(a) for a, _ in pairs)
     times = median(float(x) for a, b in pairs for x in a / b)
-    return Judged(SUPPORTED if higher == total else REFUTED, f"in {higher} of {total}, {times:.2f} times in the median")
+    return Judged(
+        SUPPORTED if higher == total else REFUTED,
+        f"in {higher} of {total} (model and explainer), {times:.2f} times in the median",
+    )

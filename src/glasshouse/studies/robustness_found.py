@@ -99,7 +99,8 @@ class Found(NamedTuple):
 
     def cells(self, families: Sequence[str], baselines: bool = False) -> Iterator[Looks]:
         """Metrics of some families by every explainer that they were measured with; baselines are no explanations."""
-        for cell in dict.fromkeys(Looks(c.metric, c.explainer) for c in self.explained.values):
+        measured = (c for c in self.explained.values if c not in self.explained.refused)
+        for cell in dict.fromkeys(Looks(c.metric, c.explainer) for c in measured):
             known = getattr(cell.metric, "family", "") in families
             if known and (baselines or not isinstance(cell.explainer, BASELINES)):
                 yield cell

@@ -88,6 +88,8 @@ class RobustnessStudy:
         names = [store_name(trial.name) for trial in self.trials]
         require(self, len(names) >= 1, "trials has at least one")
         require(self, len(set(names)) == len(names), "trials has a name twice")
+        called = [store_name(f"{t.name} {s.name}") for t in self.trials for s in subjects_of(t, self.seed)]
+        require(self, len(set(called)) == len(called), "trials have two models with one name")
         require(self, self.pictures >= 0, "pictures is at least 0")
         require(self, self.seed >= 0, "seed is at least 0")
 
@@ -139,7 +141,8 @@ class Studying:
         explained = asked("explained", some, trial.metrics, trial.explainers)
         if trial.searched and trial.smooth:
             more = asked("searched", some, trial.searched, trial.smooth)
-            explained = replace(explained, values=explained.values | more.values)
+            values, refused = explained.values | more.values, explained.refused | more.refused
+            explained = replace(explained, values=values, refused=refused)
         found = Found(trial, subjects, clean, threatened, explained)
         return found._replace(scenes=self.scenes(found, models, some))
 

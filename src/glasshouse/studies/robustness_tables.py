@@ -9,6 +9,7 @@ from ..statistics import Estimate
 from ..study import Table
 from ..titles import attack_title, ball_title, brief
 from ..types import Attack
+from .model_survey_tables import refused
 from .robustness_claims import CONCISE, RELEVANT, STABLE, better, cells, ends
 from .robustness_found import Dose, Found, Looks, mean
 from .robustness_published import ANCHORS
@@ -26,9 +27,11 @@ ARROWS = {1: "↑", -1: "↓", 0: ""}
 
 
 def tables(f: Found) -> list[Table]:
-    """Models, then a table a family, then what doses give."""
-    found = [models(f), *(table for family in FAMILIES if (table := of_family(f, family)).rows)]
-    return [*found, saturation(f)] if ends(f) else found
+    """Models, then a table a family, then what doses give and what could not be measured."""
+    ended = [saturation(f)] if ends(f) else []
+    left_out = refused(f.explained)
+    ended.append(left_out._replace(title=f"{f.trial.name}: what cannot be measured"))
+    return [models(f), *(table for table in (*(of_family(f, family) for family in FAMILIES), *ended) if table.rows)]
 
 
 def models(f: Found) -> Table:
