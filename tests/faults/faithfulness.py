@@ -113,21 +113,25 @@ FAULTS = [
     Fault("never relative", INFIDELITY, "left / lost.square().mean(1) if relative else left", "left", TEST),
     Fault("never scaled", INFIDELITY, "    if scaled:\n", "    if False:\n", TEST),
     # imputation
-    Fault("across like beside", IMPUTATION, "wide[..., 1:-1, :], alpha=2)", "wide[..., 1:-1, :], alpha=1)", TEST),
+    Fault(
+        "across like beside",
+        IMPUTATION,
+        "F.avg_pool2d(F.avg_pool2d(x, 2, 1, padding=1, divisor_override=1), 2, 1, divisor_override=1)",
+        "F.avg_pool2d(x, 3, 1, padding=1, divisor_override=1)",
+        TEST,
+    ),
     Fault(
         "what is beyond the border is black",
         IMPUTATION,
-        "neighbours(torch.ones_like(mask[:1]))",
-        "torch.ones_like(mask[:1])",
+        "mask * blurred(1 - mask), []",
+        "mask * (16 - blurred(mask)), []",
         TEST,
     ),
-    Fault("too few rounds", IMPUTATION, "range(4 * sum(x.shape[-2:]))", "range(8)", TEST),
+    Fault("too few rounds", IMPUTATION, "ROUNDS = 5", "ROUNDS = 3", TEST),
+    Fault("wide holes by their pixels alone", IMPUTATION, "    if coarser:", "    if False:", TEST),
+    Fault("what holds pixels holds no block", IMPUTATION, "HELD * halved(held)", "0 * halved(held)", TEST),
     Fault(
-        "what is known changes",
-        IMPUTATION,
-        "return mask * (residual / diagonal + coarse)",
-        "return residual / diagonal + coarse",
-        TEST,
+        "what is known changes", IMPUTATION, "add_(residual).mul_(fine.share)", "add_(residual).div_(fine.total)", TEST
     ),
     # ROAD
     Fault("no noise", ROAD, "imputed(copies, gone) + noise[images]", "imputed(copies, gone)", TEST),

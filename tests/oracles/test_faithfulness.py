@@ -223,8 +223,8 @@ def solved(x: np.ndarray[Any, Any], gone: np.ndarray[Any, Any]) -> np.ndarray[An
     return filled
 
 
-@pytest.mark.parametrize("size", [(16, 16), (9, 21)])
-@pytest.mark.parametrize("kind", ["scattered", "one hole", "all but a corner"])
+@pytest.mark.parametrize("size", [(16, 16), (9, 21), (32, 50)])
+@pytest.mark.parametrize("kind", ["scattered", "one hole", "half", "all but a corner"])
 def test_imputation_next_to_a_sparse_solver(kind: str, size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(4)
     x = torch.rand(3, 3, *size, generator=generator)
@@ -232,12 +232,14 @@ def test_imputation_next_to_a_sparse_solver(kind: str, size: tuple[int, int]) ->
     if kind == "one hole":
         gone = torch.zeros_like(gone)
         gone[:, :, 2:-1, :-3] = True
+    if kind == "half":
+        gone[:] = torch.arange(size[1]) < size[1] // 2
     if kind == "all but a corner":
         gone = torch.ones_like(gone)
         gone[:, :, 0, :2] = False
     found = imputed(x, gone)
     for image, hole, filled in zip(x.double().numpy(), gone.numpy(), found.numpy(), strict=True):
-        assert np.abs(solved(image, hole[0]) - filled).max() < 2e-4
+        assert np.abs(solved(image, hole[0]) - filled).max() < 1e-3
     assert torch.equal(found[~gone.expand_as(x)], x[~gone.expand_as(x)])
     assert torch.equal(imputed(x, torch.zeros_like(gone)), x)
 
