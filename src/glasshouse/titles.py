@@ -74,7 +74,8 @@ def title(metric: Metric) -> str:
 
 
 def headings(metrics: Iterable[Metric]) -> dict[Metric, str]:
-    """Column headings of metrics that stand together: of settings only those in which metrics of one class differ."""
+    """Column headings of metrics that stand together: of settings only those in which one of a class differs from the
+    usual and from the others."""
     kinds: dict[type, list[Any]] = {}
     for metric in dict.fromkeys(metrics):
         kinds.setdefault(type(metric), []).append(metric)
@@ -85,8 +86,9 @@ def headings(metrics: Iterable[Metric]) -> dict[Metric, str]:
             continue
         apart = [f.name for f in fields(own[0]) if len({repr(getattr(m, f.name)) for m in own}) > 1]
         for metric in own:
-            told = ", ".join(f"{name}={brief(getattr(metric, name))}" for name in apart)
-            found[metric] = f"{WORDS[kind.__name__]} ({told})"
+            own_settings = ((name, getattr(metric, name)) for name in apart)
+            told = ", ".join(f"{name}={brief(v)}" for name, v in own_settings if v != getattr(kind, name))
+            found[metric] = WORDS[kind.__name__] + (f" ({told})" if told else "")
     return found
 
 

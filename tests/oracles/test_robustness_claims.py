@@ -42,7 +42,7 @@ from glasshouse.metrics import (
     WorstCaseSensitivity,
 )
 from glasshouse.studies import NamedModel, RobustnessStudy, robustness_found
-from glasshouse.studies.robustness_claims import claims
+from glasshouse.studies.robustness_controls import claims
 from glasshouse.studies.robustness_document import document
 from glasshouse.studies.robustness_figures import figures
 from glasshouse.studies.robustness_found import Found, Subject
@@ -408,7 +408,7 @@ def test_the_document_counts_what_holds() -> None:
     study = RobustnessStudy((f.trial,))
     found = document(study, [f], "cpu")
     papers = [c.verdict for c in found.claims if c.source == "paper"]
-    assert papers.count(REPRODUCED) == len(papers) == 13
+    assert papers.count(REPRODUCED) == len(papers) == 14
     assert found.verdict.startswith("Of 13 claims: 13 reproduced. Of 5 controls: 5 supported. digits: 8 models,")
     assert "36 of 40 images" in found.verdict and found.sections[-1].title == "Published numbers"
     (cell,) = (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim, Document, Section
 from ..titles import attack_title, brief
 from ..versions import device_named, versions
-from .robustness_claims import claims, ends
+from .robustness_claims import ends
+from .robustness_controls import claims
 from .robustness_figures import figures
 from .robustness_found import Found, Looks, mean
 from .robustness_tables import FAMILIES, anchors, tables

@@ -184,7 +184,7 @@ def trend(axis: Values, values: Values, draws: int = 1000, seed: int = 0) -> Tre
     if len(axis) < 3 or np.ptp(axis) == 0:
         return Trend(np.nan, np.nan, np.nan, 1.0, len(axis))
     means = np.nanmean(values, 1)
-    if np.ptp(means) == 0:
+    if np.ptp(means) <= 1e-6 * np.abs(means).max():  # all alike but for rounding
         return Trend(np.nan, np.nan, np.nan, 1.0, len(axis))
     rho = float(rank_correlations(axis, means[None])[0])
     samples = rank_correlations(axis, resampled(values, draws, seed))

@@ -63,7 +63,7 @@ FEWER: tuple[Explainer, ...] = (
 class RobustTraining:
     """A way to train, and how large the perturbations are that it trains against, in units of its norm.
 
-    The dose-response curves join ways of one ``method`` and ``norm``; what has eps 0 begins every curve.
+    The dose-response curves join ways of one ``method`` and ``norm``; standard training, with eps 0, begins every one.
     """
 
     name: str
@@ -76,6 +76,8 @@ class RobustTraining:
     def __post_init__(self) -> None:
         require(self, bool(self.name.strip()), "name is not empty")
         require(self, self.eps >= 0, "eps is at least 0")
+        named = self.method != STANDARD
+        require(self, (self.eps > 0) == named, f"eps is above 0 with a method, and 0 with {STANDARD!r}, which has none")
         require(self, self.seeds >= 1, "seeds is at least 1")
 
 
