@@ -32,7 +32,7 @@ from robust_models import (
 from torch import Tensor, nn
 
 from glasshouse import statistics
-from glasshouse.explainers import OfRandomisedModel
+from glasshouse.explainers import OfRandomisedModel, RandomMap
 from glasshouse.metrics import (
     Complexity,
     Deletion,
@@ -195,6 +195,18 @@ def test_modest_is_a_quarter_at_most_and_needs_a_gain() -> None:
     only = {(Sparseness(), GRADIENT): (0.5, 0.65, 0.7)}
     assert told(seen(only, ways=ways), "modest training").verdict == UNTESTED
     assert told(seen({(Sparseness(), GRADIENT): (0.7, 0.6, 0.5, 0.5)}), "modest training").verdict == UNTESTED
+
+
+def test_modest_training_is_of_a_family_each() -> None:
+    only = {(Sparseness(), GRADIENT): (0.5, 0.55, 0.7, 0.6), (MaxSensitivity(), GRADIENT): (1.0, 0.3, 0.2, 0.5)}
+    assert told(seen(only), "half of the gain in conciseness").verdict == NOT_REPRODUCED
+    assert told(seen(only), "half of the gain in stability").verdict == REPRODUCED
+
+
+@pytest.mark.parametrize(("strong", "verdict"), [(2.0, REFUTED), (1.0, SUPPORTED), (0.5, SUPPORTED)])
+def test_what_explains_nothing_is_looked_at_beside_the_output(strong: float, verdict: str) -> None:
+    only = {(ROS, GRADIENT): (1.0, 1.5, 2.0, 2.0), (ROS, RandomMap()): (1.0, 1.0, strong, strong)}
+    assert told(seen(only), "maps by lot stay as stable").verdict == verdict
 
 
 # accuracy
@@ -409,7 +421,7 @@ def test_the_document_counts_what_holds() -> None:
     found = document(study, [f], "cpu")
     papers = [c.verdict for c in found.claims if c.source == "paper"]
     assert papers.count(REPRODUCED) == len(papers) == 14
-    assert found.verdict.startswith("Of 13 claims: 13 reproduced. Of 5 controls: 5 supported. digits: 8 models,")
+    assert found.verdict.startswith("Of 14 claims: 14 reproduced. Of 5 controls: 5 supported. digits: 8 models,")
     assert "36 of 40 images" in found.verdict and found.sections[-1].title == "Published numbers"
     (cell,) = (
         c
