@@ -6,10 +6,12 @@ from fault import Fault
 
 STUDY = "tests/stages/test_robustness_study.py"
 FOUND_TESTS, CLAIMS_TESTS = "tests/oracles/test_robustness_found.py", "tests/oracles/test_robustness_claims.py"
-WAYS, WHOLE, FOUND, MISLEADING, CLAIMS, TABLES, FIGURES = (
-    f"studies/robustness_{n}.py" for n in ("ways", "study", "found", "misleading", "claims", "tables", "figures")
+WAYS, WHOLE, FOUND, MISLEADING, CLAIMS, CONTROLS, TABLES, FIGURES = (
+    f"studies/robustness_{n}.py"
+    for n in ("ways", "study", "found", "misleading", "claims", "controls", "tables", "figures")
 )
 RECIPE = "recipes/robustness_study.py"
+ONCE, VERDICTS = "tests/oracles/test_found_once.py", "metrics/verdicts.py"
 
 FAULTS = [
     # trends, gains, doses
@@ -125,20 +127,24 @@ FAULTS = [
         CLAIMS_TESTS,
     ),
     Fault("both readings of output", CLAIMS, "if metric.elementwise == elementwise]", "]", CLAIMS_TESTS),
-    Fault("the ends rise", CLAIMS, "all(b >= a for a, b in pairwise(means)) and", "", CLAIMS_TESTS),
+    Fault("the ends rise", CONTROLS, "all(b >= a for a, b in pairwise(means)) and", "", CLAIMS_TESTS),
     Fault(
         "the least robust",
-        CLAIMS,
+        CONTROLS,
         "f.names[int(f.axis.argmax())]\n    gains",
         "f.names[int(f.axis.argmin())]\n    gains",
         CLAIMS_TESTS,
     ),
-    Fault("faithful upwards", CLAIMS, "(better(cell) * f.values(c, [best])", "(f.values(c, [best])", CLAIMS_TESTS),
-    Fault("any difference is none", CLAIMS, "< 0.2 * abs(own.difference)", "< 2 * abs(own.difference)", CLAIMS_TESTS),
-    Fault("a control of nothing", CLAIMS, "and own.p < LEVEL]", "]", CLAIMS_TESTS),
-    Fault("an explainer without a twin", CLAIMS, "if plain(cell) in explained]", "]", CLAIMS_TESTS),
-    Fault("risen for fallen", CLAIMS, "return before / after if after", "return after / before if after", CLAIMS_TESTS),
-    Fault("found in one model", CLAIMS, "SUPPORTED if higher == total else", "SUPPORTED if higher else", CLAIMS_TESTS),
+    Fault("faithful upwards", CONTROLS, "(better(cell) * f.values(c, [best])", "(f.values(c, [best])", CLAIMS_TESTS),
+    Fault("any difference is none", CONTROLS, "< 0.2 * abs(own.difference)", "< 2 * abs(own.difference)", CLAIMS_TESTS),
+    Fault("a control of nothing", CONTROLS, "and own.p < LEVEL]", "]", CLAIMS_TESTS),
+    Fault("an explainer without a twin", CONTROLS, "if plain(cell) in explained]", "]", CLAIMS_TESTS),
+    Fault(
+        "risen for fallen", CONTROLS, "return before / after if after", "return after / before if after", CLAIMS_TESTS
+    ),
+    Fault(
+        "found in one model", CONTROLS, "SUPPORTED if higher == total else", "SUPPORTED if higher else", CLAIMS_TESTS
+    ),
     Fault(
         "gains of someone",
         CLAIMS,
@@ -193,4 +199,16 @@ FAULTS = [
     Fault("the images of nobody", RECIPE, "if model is None or len(data) != 1:", "if model is None:", STUDY),
     Fault("ImageNet three times", RECIPE, "replace(way, seeds=1) for way", "replace(way, seeds=3) for way", STUDY),
     Fault("brought and trained", RECIPE, "model=None, ways=()),", "model=model),", STUDY),
+    # what metrics share
+    Fault("whoever asks first", VERDICTS, "if self.seed is None:", "if True:", ONCE),
+    Fault(
+        "one seed for every survey",
+        VERDICTS,
+        "with seeded_globally(self.seed, 0):",
+        "with seeded_globally(0, 0):",
+        ONCE,
+    ),
+    Fault("None is not known", VERDICTS, "if key not in self.known:", "if self.known.get(key) is None:", ONCE),
+    Fault("maps of the last who asked", VERDICTS, "view = copy(self)", "view = self", ONCE),
+    Fault("whose maps is forgotten", VERDICTS, "        view.explainer = explainer\n", "", ONCE),
 ]

@@ -247,7 +247,13 @@ def test_a_trial_says_what_it_needs(settings: dict[str, Any], sentence: str) -> 
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
-    [({"name": ""}, "name is not empty"), ({"eps": -1}, "eps is at least 0"), ({"seeds": 0}, "seeds is at least 1")],
+    [
+        ({"name": ""}, "name is not empty"),
+        ({"eps": -1}, "eps is at least 0"),
+        ({"eps": 0.1}, "eps is above 0 with a method"),
+        ({"method": "PGD-AT"}, "and 0 with 'standard', which has none"),
+        ({"seeds": 0}, "seeds is at least 1"),
+    ],
 )
 def test_a_way_says_what_it_needs(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
