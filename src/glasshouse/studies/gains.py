@@ -74,5 +74,6 @@ def points(g: Gain, scale: float = 100) -> str:
     unit, digits = (" points", 1) if scale == 100 else ("", 3)
     low, high = (f"{scale * value:+.{digits}f}" for value in (g.low, g.high))
     p = "p < 0.001" if g.p < 0.001 else f"p = {g.p:.3f}"
-    apart = "" if len(g.seeds) < 2 or min(g.seeds) > 0 or max(g.seeds) < 0 else ", not under every seed"
+    alike = len(g.seeds) < 2 or min(g.seeds) > 0 or max(g.seeds) < 0 or not any(g.seeds)
+    apart = "" if alike else ", not under every seed"
     return f"{scale * g.difference:+.{digits}f} [{low}, {high}]{unit}, {p}{apart}"
