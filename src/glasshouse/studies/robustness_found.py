@@ -95,7 +95,8 @@ class Found(NamedTuple):
     @property
     def axis(self) -> Values:
         """Adversarial accuracy of every model under the first threat model, ``[models]``."""
-        return np.array([self.robust(name).mean for name in self.names])
+        ranking = Accuracy(attack=self.trial.threats[0])
+        return np.array([float(self.threatened.of(ranking, name).double().nanmean()) for name in self.names])
 
     def cells(self, families: Sequence[str], baselines: bool = False) -> Iterator[Looks]:
         """Metrics of some families by every explainer that they were measured with; baselines are no explanations."""
