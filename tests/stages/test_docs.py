@@ -33,6 +33,14 @@ def test_the_example_of_weighed_training_runs() -> None:
     assert not scope["model"].training  # type: ignore[attr-defined]
 
 
+def test_the_example_of_a_survey_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks(ROOT / "docs" / "metrics.md", "python")
+    scope: dict[str, object] = {}
+    exec(compile(example, "metrics.md", "exec"), scope)
+    assert "Estimate(mean=" in capsys.readouterr().out
+    assert len(scope["values"]) == len(scope["found"].judged)  # type: ignore[arg-type, attr-defined]
+
+
 def test_the_component_of_the_docs_can_be_imported_and_used_in_a_recipe(tmp_path: Path) -> None:
     (example,) = blocks(ROOT / "docs" / "components.md", "python")
     file = tmp_path / "mine.py"
