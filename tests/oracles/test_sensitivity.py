@@ -24,7 +24,7 @@ from glasshouse.metrics import (
 )
 from glasshouse.metrics.fooling import rank_correlation
 from glasshouse.metrics.neighbours import largest, near, near_logits, near_maps
-from glasshouse.metrics.verdicts import Verdicts
+from glasshouse.metrics.verdicts import Verdicts, logits_of
 from glasshouse.types import Batch
 from nets import CLASSES, seeded_net
 from trained import digits, digits_net
@@ -141,7 +141,7 @@ def test_what_are_no_neighbours_is_refused(field: str, value: Any) -> None:
 
 def test_copies_are_explained_for_the_class_of_their_image_in_whatever_groups() -> None:
     verdicts, around = Verdicts(seeded_net().eval(), batch(40, side=128), 0), Neighbours(copies=3, size=0.3)
-    verdicts.predicted = torch.arange(40) % 3
+    verdicts.known[logits_of] = torch.eye(CLASSES)[torch.arange(40) % 3]
     found = near_maps(verdicts, around, Squares())
     wanted = torch.stack([Squares()(verdicts.model, x, verdicts.predicted) for x in near(verdicts, around)])
     assert torch.equal(found, wanted)
@@ -274,8 +274,7 @@ def test_only_neighbours_of_the_same_class_count(metric: Any) -> None:
     edge = mean + torch.tensor([1.0, 0.0, -1.0]) * 1e-4
     model = Threshold(0.0)
     model.forward = lambda t: Threshold(edge.repeat(len(t) // 3)).forward(model.body(t)[:, :1] * 0 + t)
-    verdicts.logits = torch.stack([mean - mean, torch.tensor([-1.0, 1.0, 1.0])], 1)
-    verdicts.predicted = torch.tensor([0, 1, 1])
+    verdicts.known[logits_of] = torch.stack([mean - mean, torch.tensor([-1.0, 1.0, 1.0])], 1)
     edge[0] = -1
     edge[2] = -1
     verdicts.model = model

@@ -32,13 +32,25 @@ class Verdicts:
     def __init__(self, model: nn.Module, batch: Batch, seed: int | None = None) -> None:
         self.model, self.batch, self.seed = model, batch, seed
         self.explainer: Explainer | None = None  # whose maps are in batch.attribution, where that is known
-        self.logits = logits_of(model, batch.x)
-        self.predicted = self.logits.argmax(1)
-        self.right = right(self.predicted, batch.y)
         self.found: dict[Any, list[tuple[float, Tensor, Tensor]]] = {}  # by family: eps, who stands, x_adv
         self.full: dict[Any, Tensor] = {}
         self.after: dict[Any, Tensor] = {}  # by attack, the class predicted then
         self.known: dict[Hashable, Any] = {}
+
+    @property
+    def logits(self) -> Tensor:
+        """Of the untouched images, ``[B, classes]``; found when first asked for."""
+        return self.once(logits_of, lambda: logits_of(self.model, self.batch.x))
+
+    @property
+    def predicted(self) -> Tensor:
+        """The most probable class, ``[B]``."""
+        return self.logits.argmax(1)
+
+    @property
+    def right(self) -> Tensor:
+        """Whether that is a label of the image, ``[B]`` bool."""
+        return right(self.predicted, self.batch.y)
 
     def once(self, key: Hashable, find: Callable[[], T]) -> T:
         """What ``find`` finds, at the first call with this key; afterwards the same. The key names all that it
