@@ -69,7 +69,8 @@ FAULTS = [
     Fault("first layers first", CONTROLS, "list(drawn_modules(model))[::-1]", "list(drawn_modules(model))", BASELINES),
     Fault("always in a cascade", CONTROLS, "if not cascade:", "if False:", BASELINES),
     Fault("never in a cascade", CONTROLS, "if not cascade:", "if True:", BASELINES),
-    Fault("mixed into the model itself", CONTROLS, "mixed, names = deepcopy(model)", "mixed, names = model", BASELINES),
+    Fault("mixed into the model itself", CONTROLS, "mixed = deepcopy(model)", "mixed = model", BASELINES),
+    Fault("one stage is the last layers", CONTROLS, "if count == 1:", "if count <= 2:", BASELINES),
     Fault(
         "a layer is left out",
         CONTROLS,

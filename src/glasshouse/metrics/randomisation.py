@@ -91,9 +91,13 @@ class ModelRandomisation:
 
 def stages(model: nn.Module, fresh: nn.Module, count: int, cascade: bool) -> Iterator[nn.Module]:
     """Copies of the model with more and more of the weights of ``fresh``, the last layers first; without ``cascade``
-    with those of one part after another. It is the same copy each time."""
-    mixed, names = deepcopy(model), list(drawn_modules(model))[::-1]
+    with those of one part after another. It is the same copy each time; of a single stage, ``fresh`` itself."""
+    names = list(drawn_modules(model))[::-1]
     count = min(count, len(names))
+    if count == 1:
+        yield fresh
+        return
+    mixed = deepcopy(model)
     for k in range(count):
         part = names[k * len(names) // count : (k + 1) * len(names) // count]
         overwrite(mixed, fresh, part)
