@@ -407,6 +407,7 @@ def test_curves_are_drawn_by_eps() -> None:
     assert (clean.title, robust.title) == ("clean", "8/255")
     (line,) = clean.lines
     assert np.array(line.points) == pytest.approx(np.array([(0, 95), (2, 90), (8, 70)]))
+    assert np.array(robust.lines[0].points) == pytest.approx(np.array([(0, 1.25), (2, 21.25), (8, 51.25)]))
     assert all(low <= y <= high for (_, y), (low, high) in zip(line.points, line.band, strict=True))
     sparse = drawn["conciseness by dose"].charts[0]
     assert [one.name for one in sparse.lines] == ["InputGradient", "GradCAM"]

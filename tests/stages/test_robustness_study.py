@@ -16,7 +16,7 @@ from torch import nn
 
 from glasshouse.attacks import PGD, Linf
 from glasshouse.data import BrightRegions, Digits
-from glasshouse.data.samples import Memory
+from glasshouse.data.samples import Memory, at_most
 from glasshouse.explainers import EdgeMap, GradCAM, InputGradient, OfRandomisedModel, RandomMap
 from glasshouse.metrics import Accuracy, Deletion, MaxSensitivity, Neighbours, PointingGame, Sparseness
 from glasshouse.metrics import WorstCaseSensitivity as WorstCase
@@ -93,6 +93,24 @@ def test_accuracies_are_of_the_images_that_were_asked_for(finished: tuple[Path, 
         assert model["clean"]["count"] == len(test) and {t["count"] for t in model["threats"].values()} == {20}, name
         first, second = (t["mean"] for t in model["threats"].values())
         assert first <= second <= 1
+
+
+def test_every_way_is_trained_by_its_own_objective(finished: tuple[Path, Document]) -> None:
+    told_by = {p.parent.name[-14:]: p.read_text() for p in (finished[0] / "networks").glob("*/objective.txt")}
+    assert len(told_by) == 2
+    for name, text in told_by.items():
+        assert text.startswith("Adversarial" if "255" in name else "CrossEntropy")
+
+
+def test_pictures_are_of_images_that_all_get_right(finished: tuple[Path, Document]) -> None:
+    (shown,) = (s for s in finished[1].sections if isinstance(s, Pictures))
+    some = at_most(TRIAL.data("test"), TRIAL.images, 0)
+    batch = some[list(range(len(some)))]
+    right = [np.load(p)["right"] for p in (finished[0] / "steps").rglob("explained/*-right.npz")]
+    assert len(right) == 2 and shown.rows
+    for row in shown.rows:
+        place = int((batch.x == row[0].x).all(1).all(1).all(1).nonzero()[0])
+        assert all(bool(one[place]) for one in right)
 
 
 def test_a_study_that_goes_on_says_the_same(finished: tuple[Path, Document]) -> None:
