@@ -40,7 +40,7 @@ def misleading(model: nn.Module, batch: Batch, classes: Sequence[str], name: str
         maps = InputGradient()(model, batch.x, target).abs()
         edges, other = (e(model, batch.x, target) for e in (EdgeMap(), OfRandomisedModel(explainer=InputGradient())))
         look = looked(model, batch.x, target, maps, edges)
-    held = (look.stands & (look.without >= look.at_random)).nonzero()[:, 0]
+    held = (look.stands & (look.without >= look.at_random) & (look.plausible > 0)).nonzero()[:, 0]
     chosen = held[look.plausible[held].argsort(descending=True)][:count].tolist()
     return tuple(
         Scene(
