@@ -83,8 +83,8 @@ def of_family(f: Found, family: str) -> Table:
     note = (
         f"Means over the {judged} images that all {len(f.subjects)} models get right, {trained}; the arrow is the"
         " better direction. rho: rank correlation with adversarial accuracy over all models, with its 95 % interval"
-        " over images and its p-value over models, each seed of a training counted as one. Random maps, edges and random"
-        " weights explain nothing of a model."
+        " over images and its p-value over models, each seed of a training counted as one. Random maps, edges and"
+        " random weights explain nothing of a model."
     )
     if family == "faithfulness":
         note += " Models are compared by what a map has above the random map of the same model."
