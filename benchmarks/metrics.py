@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from infidelity_samples import precision
 from networks import images, right, standard
-from passes import Pass, bare, images_in, passes_of
+from passes import Pass, bare, images_in, passes_of, recorded
 from pictures import folder
 from quantus_defects import DEFECTS, seen
 from quantus_pairs import PEERS
@@ -174,7 +174,8 @@ def gains(model: nn.Module, batch: Batch) -> Table:
     spent: dict[str, list[list[Pass]]] = {}
     shared = Verdicts(model, batch, 0)
     givens = [Given(model, batch, explainer) for explainer in EXPLAINERS.values()]
-    with frozen(model):
+    # One recorder for all that is shared: a copy of the model keeps the one that it was made under.
+    with frozen(model), recorded(model) as suite:
         spent["the maps"] = [[], [], []]
         for given in givens:
             maps = passes_of(model, partial(shared.explained, given.explainer))
@@ -185,7 +186,9 @@ def gains(model: nn.Module, batch: Batch) -> Table:
                 metric: Any = peer.carried(given)
                 row[0] += passes_of(model, peer.alone(given))
                 row[1] += passes_of(model, partial(metric, model, given.batch))
-                row[2] += passes_of(model, partial(judged, metric, shared.by(given.explainer)))
+                before = len(suite)
+                judged(metric, shared.by(given.explainer))
+                row[2] += suite[before:]
     spent["all"] = [[p for row in spent.values() for p in row[k]] for k in range(3)]
     for family, row in spent.items():
         counts = [[n / len(batch.x) for n in images_in(passes)] for passes in row]
