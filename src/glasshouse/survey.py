@@ -116,7 +116,8 @@ def survey(
     sizes = [len(work.numbered(job.model, job.judged)) for job in own]
     for k, job in enumerate(own):
         work.take(job, models[job.model], partial(progress, LABEL), sum(sizes[:k]), sum(sizes))
-    progress(LABEL, sum(sizes), sum(sizes))
+    if own:
+        progress(LABEL, sum(sizes), sum(sizes))
     if not all(work.taken(job) for job in jobs):
         return None
     columns, seconds = work.columns(jobs, tuple(models))
