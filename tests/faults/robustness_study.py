@@ -98,8 +98,8 @@ FAULTS = [
     ),
     Fault("L2 is L-inf", CLAIMS, "both, looks = ends(f, norm), cells", "both, looks = ends(f), cells", CLAIMS_TESTS),
     Fault("not reversed", CLAIMS, "verdicts.get(judged.verdict, judged.verdict)", "judged.verdict", CLAIMS_TESTS),
-    Fault("output is input", CLAIMS, "if better(cell) and not apart(cell)]", "if better(cell)]", CLAIMS_TESTS),
-    Fault("neither is better", CLAIMS, "if better(cell) and not apart(cell)]", "if not apart(cell)]", CLAIMS_TESTS),
+    Fault("output is input", CLAIMS, "if cell.better and not apart(cell)]", "if cell.better]", CLAIMS_TESTS),
+    Fault("neither is better", CLAIMS, "if cell.better and not apart(cell)]", "if not apart(cell)]", CLAIMS_TESTS),
     Fault(
         "scale is stability",
         CLAIMS,
@@ -110,7 +110,7 @@ FAULTS = [
     Fault(
         "up is better",
         CLAIMS,
-        "trends = [(f.trend(cell), better(cell)) for",
+        "trends = [(f.trend(cell), cell.better) for",
         "trends = [(f.trend(cell), 1) for",
         CLAIMS_TESTS,
     ),
@@ -135,7 +135,7 @@ FAULTS = [
         "f.names[int(f.axis.argmin())]\n    gains",
         CLAIMS_TESTS,
     ),
-    Fault("faithful upwards", CONTROLS, "(better(cell) * f.values(c, [best])", "(f.values(c, [best])", CLAIMS_TESTS),
+    Fault("faithful upwards", CONTROLS, "(cell.better * f.values(c, [best])", "(f.values(c, [best])", CLAIMS_TESTS),
     Fault("any difference is none", CONTROLS, "< 0.2 * abs(own.difference)", "< 2 * abs(own.difference)", CLAIMS_TESTS),
     Fault("a control of nothing", CONTROLS, "and own.p < LEVEL]", "]", CLAIMS_TESTS),
     Fault("an explainer without a twin", CONTROLS, "if plain(cell) in explained]", "]", CLAIMS_TESTS),

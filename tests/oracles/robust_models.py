@@ -26,7 +26,8 @@ from glasshouse.metrics import (
 from glasshouse.models import SmallCNN
 from glasshouse.studies import RobustnessTrial, RobustTraining
 from glasshouse.studies import robustness_ways as known
-from glasshouse.studies.robustness_found import Found, Looks, Subject
+from glasshouse.studies.model_survey_found import Row
+from glasshouse.studies.robustness_found import Found, Subject
 from glasshouse.studies.robustness_study import subjects_of
 from glasshouse.survey import Cell, Survey
 
@@ -124,5 +125,5 @@ def one_seed(way: RobustTraining) -> RobustTraining:
     return replace(way, seeds=1)
 
 
-def looks(metric: Any, explainer: Any = GRADIENT) -> Looks:
-    return Looks(metric, explainer)
+def looks(metric: Any, explainer: Any = GRADIENT) -> Row:
+    return Row(metric, explainer)

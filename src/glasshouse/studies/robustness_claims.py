@@ -13,7 +13,8 @@ from ..metrics import LocalLipschitz, RelativeOutputStability
 from ..study import NOT_REPRODUCED, REPRODUCED, UNTESTED, Claim
 from ..titles import brief
 from .gains import LEVEL, MISSING, Gain, Judged, gain, points
-from .robustness_found import Count, Found, Looks, Trend, counted, counted_trends, trend
+from .model_survey_found import Row
+from .robustness_found import Count, Found, Trend, counted, counted_trends, trend
 from .robustness_ways import L2_NORM, LINF, PGD_AT, RobustTraining
 
 CONCISE, STABLE, RELEVANT = ("conciseness",), ("stability",), ("faithfulness", "localisation")
@@ -60,12 +61,12 @@ def ends(f: Found, norm: str = LINF) -> tuple[RobustTraining, RobustTraining] | 
     return (curve[0], curve[-1]) if len(curve) > 1 else None
 
 
-def cells(f: Found, families: Sequence[str]) -> list[Looks]:
+def cells(f: Found, families: Sequence[str]) -> list[Row]:
     """What a family's claim rests on: the claims about outputs and about scale are of their own."""
-    return [cell for cell in f.cells(families) if better(cell) and not apart(cell)]
+    return [cell for cell in f.cells(families) if cell.better and not apart(cell)]
 
 
-def apart(cell: Looks) -> bool:
+def apart(cell: Row) -> bool:
     """Whether a metric is one whose sign means something else."""
     unscaled = isinstance(cell.metric, LocalLipschitz) and not cell.metric.scale_free
     return isinstance(cell.metric, RelativeOutputStability) or unscaled
@@ -89,7 +90,7 @@ def told(count: Count) -> str:
     return f"better in {count.better} and worse in {count.worse} of {count.cells} (metric and explainer)"
 
 
-def examples(f: Found, known: Sequence[tuple[Looks, Gain]]) -> str:
+def examples(f: Found, known: Sequence[tuple[Row, Gain]]) -> str:
     """What the first metrics gain by the first explainer."""
     explainer = known[0][0].explainer
     gains = [f"{f.headings[cell.metric]} {points(g, 1)}" for cell, g in known if cell.explainer == explainer]
@@ -101,7 +102,7 @@ def along(f: Found, families: Sequence[str]) -> Judged:
     looks = cells(f, families)
     if len(f.names) < 5 or not looks:
         return MISSING
-    trends = [(f.trend(cell), better(cell)) for cell in looks]
+    trends = [(f.trend(cell), cell.better) for cell in looks]
     trends = [(t, sign) for t, sign in trends if isfinite(t.rho)]
     if not trends:
         return Judged(UNTESTED, "no image is right in all models, or all models are equally robust")
@@ -111,11 +112,6 @@ def along(f: Found, families: Sequence[str]) -> Judged:
     middle = median(t.rho * sign for t, sign in trends)
     measured = f"{told(count)}; median rank correlation {middle:+.2f} towards better, {trends[0][0].models} models"
     return Judged(REPRODUCED if count.mostly else NOT_REPRODUCED, measured)
-
-
-def better(cell: Looks) -> int:
-    """1 where higher is better, -1 where lower is, 0 where neither."""
-    return int(getattr(cell.metric, "better", 0))
 
 
 def reversed_(judged: Judged) -> Judged:

@@ -13,8 +13,9 @@ from ..explainers import OfRandomisedModel, RandomMap
 from ..metrics import LocalLipschitz, MaxSensitivity, RelativeOutputStability, WorstCaseSensitivity
 from ..study import REFUTED, SUPPORTED, UNTESTED, Claim
 from .gains import LEVEL, MISSING, Judged, gain, points
-from .robustness_claims import CONCISE, STABLE, better, ends, of_the_paper, told
-from .robustness_found import Found, Looks, counted
+from .model_survey_found import Row
+from .robustness_claims import CONCISE, STABLE, ends, of_the_paper, told
+from .robustness_found import Found, counted
 from .robustness_ways import RobustTraining
 
 
@@ -49,8 +50,8 @@ def output_by_lot(f: Found) -> Judged:
     known = [g for g in gains if isfinite(g.difference)]
     if not known:
         return MISSING
-    told_of = "; ".join(points(g, 1) for g in known)
-    return Judged(REFUTED if counted(known).worse else SUPPORTED, told_of)
+    shown = "; ".join(points(g, 1) for g in known)
+    return Judged(REFUTED if counted(known).worse else SUPPORTED, shown)
 
 
 def axis(f: Found) -> Judged:
@@ -67,11 +68,11 @@ def axis(f: Found) -> Judged:
 def over_chance(f: Found) -> Judged:
     """Faithfulness of each explainer against that of a random map, in the most robust model."""
     best = f.names[int(f.axis.argmax())]
-    gains = []
+    gains, measured = [], set(f.cells(("faithfulness",), baselines=True))
     for cell in f.cells(("faithfulness",)):
-        lots = Looks(cell.metric, RandomMap())
-        if lots in set(f.cells(("faithfulness",), baselines=True)) and better(cell):
-            own, rival = (better(cell) * f.values(c, [best]) for c in (cell, lots))
+        lots = Row(cell.metric, RandomMap())
+        if lots in measured and cell.better:
+            own, rival = (cell.better * f.values(c, [best]) for c in (cell, lots))
             gains.append(gain(own, rival))
     known = [g for g in gains if isfinite(g.difference)]
     if not known:
@@ -97,10 +98,10 @@ def random_weights(f: Found) -> Judged:
     return Judged(SUPPORTED if holds else REFUTED, shown)
 
 
-def plain(cell: Looks) -> Looks:
+def plain(cell: Row) -> Row:
     """The same by the weights as they are."""
     explainer = cell.explainer
-    return Looks(cell.metric, explainer.explainer if isinstance(explainer, OfRandomisedModel) else explainer)
+    return Row(cell.metric, explainer.explainer if isinstance(explainer, OfRandomisedModel) else explainer)
 
 
 def by_scale(f: Found) -> Judged:
@@ -120,7 +121,7 @@ def by_scale(f: Found) -> Judged:
     return Judged(SUPPORTED if 2 * holds > len(ratios) else REFUTED, f"{text}, in {holds} of {len(ratios)} explainers")
 
 
-def fallen(f: Found, cell: Looks, both: tuple[RobustTraining, RobustTraining]) -> float:
+def fallen(f: Found, cell: Row, both: tuple[RobustTraining, RobustTraining]) -> float:
     """By what a mean is divided from the first way to the second; NaN where the second is 0."""
     before, after = (float(f.values(cell, f.seeds_of(way)).nanmean()) for way in both)
     return before / after if after else np.nan

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ..study import NOT_REPRODUCED, REFUTED, REPRODUCED, SUPPORTED, UNTESTED, Claim, Document, Section
 from ..titles import attack_title, brief
 from ..versions import device_named, versions
+from .model_survey_found import Row
 from .robustness_claims import ends
 from .robustness_controls import claims
 from .robustness_figures import figures
-from .robustness_found import Found, Looks, mean
+from .robustness_found import Found, mean
 from .robustness_tables import FAMILIES, anchors, tables
 
 if TYPE_CHECKING:
@@ -82,13 +83,13 @@ def of_model(f: Found, name: str) -> dict[str, Any]:
     return {"clean": f.accuracy(name)._asdict(), "threats": threats}
 
 
-def of_cell(f: Found, cell: Looks) -> dict[str, Any]:
+def of_cell(f: Found, cell: Row) -> dict[str, Any]:
     """A metric by an explainer: every model's mean, the trend, and the doses."""
     return {
         "family": getattr(cell.metric, "family", ""),
         "metric": repr(cell.metric),
         "explainer": None if cell.explainer is None else repr(cell.explainer),
-        "better": getattr(cell.metric, "better", 0),
+        "better": cell.better,
         "means": {name: mean(f.values(cell, [name]))._asdict() for name in f.names},
         "trend": f.trend(cell)._asdict(),
         "doses": [d._asdict() for d in f.doses(cell)] if ends(f) else [],

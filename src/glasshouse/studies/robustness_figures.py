@@ -9,8 +9,9 @@ import numpy as np
 
 from ..study import Chart, Line, Lines, Pictures, Section, Shown
 from ..titles import brief
+from .model_survey_found import Row
 from .robustness_claims import ends
-from .robustness_found import Found, Looks, mean
+from .robustness_found import Found, mean
 from .robustness_tables import FAMILIES, heading, threat_title, threats_told
 from .robustness_ways import LINF, PGD_AT, STANDARD
 
@@ -83,15 +84,15 @@ def along_axis(f: Found, family: str) -> Lines:
     return Lines(title, note, ("adversarial accuracy, %", ""), tuple(charts), together=False)
 
 
-def by_metric(f: Found, family: str) -> dict[str, list[Looks]]:
+def by_metric(f: Found, family: str) -> dict[str, list[Row]]:
     """The cells of a family, baselines left out."""
-    found: dict[str, list[Looks]] = {}
+    found: dict[str, list[Row]] = {}
     for cell in f.cells((family,)):
         found.setdefault(heading(f, cell), []).append(cell)
     return found
 
 
-def explainer(cell: Looks) -> str:
+def explainer(cell: Row) -> str:
     """As a line is called."""
     return "model" if cell.explainer is None else brief(cell.explainer)
 

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from ..explainers import EdgeMap, OfRandomisedModel, RandomMap
+from ..explainers import RandomMap
 from ..metrics import Accuracy
 from ..statistics import Estimate, estimate, holm
 from ..survey import Cell, Survey
 from ..titles import headings
-from ..types import Explainer, Metric
+from ..types import Metric
 from .gains import LEVEL, Gain, gain
+from .model_survey_found import BASELINES, Row
 from .robustness_ways import GIVEN, LINF, PGD_AT, STANDARD, RobustTraining
 
 if TYPE_CHECKING:
     from .robustness_study import RobustnessTrial
 
 Values = NDArray[np.float64]
-BASELINES = (RandomMap, EdgeMap, OfRandomisedModel)
 
 
 class Subject(NamedTuple):
@@ -59,13 +59,6 @@ class Dose(NamedTuple):
     high: float
 
 
-class Looks(NamedTuple):
-    """A metric by an explainer: a cell of the tables."""
-
-    metric: Metric
-    explainer: Explainer | None
-
-
 class Found(NamedTuple):
     """One trial: who was measured, and what."""
 
@@ -98,10 +91,10 @@ class Found(NamedTuple):
         ranking = Accuracy(attack=self.trial.threats[0])
         return np.array([float(self.threatened.of(ranking, name).double().nanmean()) for name in self.names])
 
-    def cells(self, families: Sequence[str], baselines: bool = False) -> Iterator[Looks]:
+    def cells(self, families: Sequence[str], baselines: bool = False) -> Iterator[Row]:
         """Metrics of some families by every explainer that they were measured with; baselines are no explanations."""
         measured = (c for c in self.explained.values if c not in self.explained.refused)
-        for cell in dict.fromkeys(Looks(c.metric, c.explainer) for c in measured):
+        for cell in dict.fromkeys(Row(c.metric, c.explainer) for c in measured):
             known = getattr(cell.metric, "family", "") in families
             if known and (baselines or not isinstance(cell.explainer, BASELINES)):
                 yield cell
@@ -111,15 +104,15 @@ class Found(NamedTuple):
         """What metrics of explanations are called."""
         return headings(cell.metric for cell in self.explained.values)
 
-    def values(self, cell: Looks, names: Sequence[str] | None = None) -> Tensor:
+    def values(self, cell: Row, names: Sequence[str] | None = None) -> Tensor:
         """Of the judged images, ``[models, images]`` float64."""
         rows = [self.explained.of(cell.metric, name, cell.explainer) for name in names or self.names]
         return torch.stack(rows)[:, self.explained.judged].double()
 
-    def compared(self, cell: Looks, names: Sequence[str] | None = None) -> Tensor:
+    def compared(self, cell: Row, names: Sequence[str] | None = None) -> Tensor:
         """Values by which models compare, as :meth:`values`: of faithfulness what a map has above a random one on the
         same model, since some models are thrown off by any change of the image."""
-        found, lots = self.values(cell, names), Looks(cell.metric, RandomMap())
+        found, lots = self.values(cell, names), Row(cell.metric, RandomMap())
         measured = Cell(self.names[0], lots.explainer, lots.metric) in self.explained.values
         faithful = getattr(cell.metric, "family", "") == "faithfulness"
         return found - self.values(lots, names) if faithful and measured else found
@@ -135,23 +128,23 @@ class Found(NamedTuple):
         against = sorted((w for w in ways if (w.method, w.norm) == (method, norm)), key=lambda w: w.eps)
         return [*plain, *against] if plain and against else []
 
-    def gain(self, cell: Looks, way: RobustTraining, rival: RobustTraining) -> Gain:
+    def gain(self, cell: Row, way: RobustTraining, rival: RobustTraining) -> Gain:
         """How far one way is better than another in the metric's own direction, image by image."""
-        sign = getattr(cell.metric, "better", 1) or 1
+        sign = cell.better or 1
         own, other = (self.compared(cell, self.seeds_of(w)) for w in (way, rival))
         count = min(len(own), len(other))
         return gain(sign * own[:count], sign * other[:count])
 
-    def trend(self, cell: Looks) -> Trend:
+    def trend(self, cell: Row) -> Trend:
         """Along adversarial accuracy, in the metric's own units."""
         return trend(self.axis, self.compared(cell).numpy())
 
-    def doses(self, cell: Looks, method: str = PGD_AT, norm: str = LINF) -> list[Dose]:
+    def doses(self, cell: Row, method: str = PGD_AT, norm: str = LINF) -> list[Dose]:
         """What every eps gains, weakest first."""
         ways = self.curve(method, norm)
         if len(ways) < 2:
             return []
-        sign = getattr(cell.metric, "better", 1) or 1
+        sign = cell.better or 1
         means = np.stack([self.compared(cell, self.seeds_of(w)).nanmean(0).numpy() for w in ways])
         return doses([w.eps for w in ways[1:]], sign * (means[1:] - means[0]))
 

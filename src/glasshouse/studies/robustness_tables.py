@@ -9,9 +9,10 @@ from ..statistics import Estimate
 from ..study import Table
 from ..titles import attack_title, ball_title, brief
 from ..types import Attack
-from .model_survey_tables import refused
-from .robustness_claims import CONCISE, RELEVANT, STABLE, better, cells, ends
-from .robustness_found import Dose, Found, Looks, mean
+from .model_survey_found import Row
+from .model_survey_tables import ARROWS, refused
+from .robustness_claims import CONCISE, RELEVANT, STABLE, cells, ends
+from .robustness_found import Dose, Found, mean
 from .robustness_published import ANCHORS
 from .robustness_ways import LINF, PGD_AT
 
@@ -23,7 +24,6 @@ FAMILIES = {
     "sanity": "Sanity",
     "alignment": "Alignment with the input",
 }
-ARROWS = {1: "↑", -1: "↓", 0: ""}
 
 
 def tables(f: Found) -> list[Table]:
@@ -92,12 +92,12 @@ def of_family(f: Found, family: str) -> Table:
     return Table(f"{f.trial.name}: {FAMILIES[family].lower()}", note, columns, tuple(rows), named=2)
 
 
-def heading(f: Found, cell: Looks) -> str:
+def heading(f: Found, cell: Row) -> str:
     """``sparseness ↑``"""
-    return f"{f.headings[cell.metric]} {ARROWS[better(cell)]}".rstrip()
+    return f.headings[cell.metric] + ARROWS[cell.better]
 
 
-def explainer_of(cell: Looks) -> str:
+def explainer_of(cell: Row) -> str:
     """An explainer as people call it."""
     return "–" if cell.explainer is None else brief(cell.explainer)
 
@@ -107,7 +107,7 @@ def number(e: Estimate) -> str:
     return f"{e.mean:.4g}" if isfinite(e.mean) else "–"
 
 
-def correlation(f: Found, cell: Looks) -> tuple[str, str]:
+def correlation(f: Found, cell: Row) -> tuple[str, str]:
     """rho with its interval, and p."""
     t = f.trend(cell)
     if not isfinite(t.rho):
