@@ -75,7 +75,11 @@ FAULTS = [
     Fault("every image is judged", FOUND, "[:, self.explained.judged].double()", ".double()", FOUND_TESTS),
     Fault("baselines explain", FOUND, "baselines or not isinstance(cell.explainer, BASELINES)", "True", FOUND_TESTS),
     Fault(
-        "thrown off is explained", FOUND, "return found - self.values(lots, names) if", "return found if", FOUND_TESTS
+        "thrown off is explained",
+        FOUND,
+        "above_chance(self.explained, cell.of(name))",
+        "self.explained.values[cell.of(name)].double().numpy()",
+        FOUND_TESTS,
     ),
     Fault("as they were given", FOUND, "key=lambda w: w.eps)", "key=lambda w: 0)", FOUND_TESTS),
     Fault("norms are one", FOUND, "if (w.method, w.norm) == (method, norm))", "if w.method == method)", FOUND_TESTS),

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from ..explainers import RandomMap
 from ..metrics import Accuracy
 from ..statistics import Estimate, estimate, holm
-from ..survey import Cell, Survey
+from ..survey import Survey
 from ..titles import headings
 from ..types import Metric
 from .gains import LEVEL, Gain, gain
-from .model_survey_found import BASELINES, Row
+from .model_survey_found import BASELINES, Row, above_chance
 from .robustness_ways import GIVEN, LINF, PGD_AT, STANDARD, RobustTraining
 
 if TYPE_CHECKING:
@@ -112,10 +111,8 @@ class Found(NamedTuple):
     def compared(self, cell: Row, names: Sequence[str] | None = None) -> Tensor:
         """Values by which models compare, as :meth:`values`: of faithfulness what a map has above a random one on the
         same model, since some models are thrown off by any change of the image."""
-        found, lots = self.values(cell, names), Row(cell.metric, RandomMap())
-        measured = Cell(self.names[0], lots.explainer, lots.metric) in self.explained.values
-        faithful = getattr(cell.metric, "family", "") == "faithfulness"
-        return found - self.values(lots, names) if faithful and measured else found
+        rows = [torch.from_numpy(above_chance(self.explained, cell.of(name))) for name in names or self.names]
+        return torch.stack(rows)[:, self.explained.judged]
 
     def seeds_of(self, way: RobustTraining) -> list[str]:
         """The models trained in a way."""
